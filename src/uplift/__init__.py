@@ -1,0 +1,3 @@
+"""uplift: follow every feature of a chip through the server stack."""
+
+__version__ = "0.1.0"

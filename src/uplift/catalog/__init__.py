@@ -1,0 +1,1 @@
+"""Features and chips: data, its schema and its loader."""

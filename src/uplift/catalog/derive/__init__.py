@@ -1,0 +1,1 @@
+"""Readers of upstream source trees that propose catalog data."""

@@ -1,0 +1,1 @@
+"""What is true of a machine: captures, snapshots, parsers and imports."""

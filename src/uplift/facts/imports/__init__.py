@@ -1,0 +1,1 @@
+"""Recordings made by other programs, as snapshots."""

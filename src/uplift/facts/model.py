@@ -1,0 +1,241 @@
+"""Captures, snapshots and facts: what was observed, and what a parser read out of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import Union
+
+#: What a fact can hold. Sets hold words (flags, options); tuples keep order.
+Value = Union[bool, int, float, str, "frozenset[str]", "tuple[str, ...]"]
+
+
+class CaptureStatus(str, Enum):
+    """How an attempt to observe something ended."""
+
+    OK = "ok"
+    ABSENT = "absent"  #: looked, and it is not there
+    DENIED = "denied"  #: it is there, and reading it needs more rights
+    FAILED = "failed"  #: looked, and the looking itself broke
+    TIMEOUT = "timeout"
+    TRUNCATED = "truncated"  #: recorded up to the cap
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One raw observation, verbatim.
+
+    :param id: ``file:/proc/cpuinfo``, ``tree:/sys/…``, ``cmd:gcc-12/target-help``, ``probe:cpuid``.
+    :param status: how the attempt ended; ``data`` is meaningful for OK and TRUNCATED only.
+    :param data: the bytes as they were read.
+    :param how: how they were obtained: the path, the argument vector, the probe's means.
+    :param detail: what went wrong, or the exit code.
+    :param format: which of several notations ``data`` uses, where a parser reads more than one.
+    """
+
+    id: str
+    status: CaptureStatus
+    data: bytes = b""
+    how: str = ""
+    detail: str = ""
+    format: str = ""
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of ``data``, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def usable(self) -> bool:
+        """Whether a parser may read ``data``."""
+        return self.status in (CaptureStatus.OK, CaptureStatus.TRUNCATED)
+
+    @property
+    def text(self) -> str:
+        """``data`` as text; bytes that are not UTF-8 become U+FFFD."""
+        return self.data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All captures of one machine, release or chip at one time.
+
+    :param kind: ``machine``, ``release`` or ``chip``.
+    :param origin: where it came from: the collector, or the importer's name and the file's.
+    :param collected_at: ISO 8601 in UTC, empty where the recording does not say.
+    :param arch: ``uname -m`` of what was recorded, empty where unknown.
+    """
+
+    captures: Mapping[str, Capture]
+    kind: str = "machine"
+    origin: str = ""
+    collected_at: str = ""
+    arch: str = ""
+    redacted: bool = False
+    complete: bool = True
+
+    @cached_property
+    def digest(self) -> str:
+        """The snapshot's name: the digest over its captures, independent of their order."""
+        digest = hashlib.sha256(f"{self.kind}\n{self.arch}\n".encode())
+        for name in sorted(self.captures):
+            capture = self.captures[name]
+            digest.update(f"{name}\n{capture.status.value}\n{capture.sha256}\n".encode())
+        return digest.hexdigest()
+
+    def matching(self, prefix: str) -> Iterator[Capture]:
+        """Yield the captures whose id starts with ``prefix``, in order of id."""
+        for name in sorted(self.captures):
+            if name.startswith(prefix):
+                yield self.captures[name]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one parser read out of one capture: fact names to values."""
+
+    capture: str
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Parser:
+    """One source of facts: which captures it reads and which facts it can give.
+
+    :param declares: fact names; a name that ends in ``.`` stands for every name that begins so.
+    :param reads: capture ids; an id that ends in ``*`` stands for every id that begins so.
+    :param parse: pure; from the usable captures (id to capture) to readings. Raises ``ValueError``
+        with the position where the bytes are not what they should be: the facts are then unknown,
+        never absent.
+    :param implied: what a name that the readings lack means, given all values read: a CPUID leaf
+        above the maximum reads as 0, an unset kernel option as ``n``; None where it means nothing.
+    """
+
+    name: str
+    declares: tuple[str, ...]
+    reads: tuple[str, ...]
+    parse: Callable[[Mapping[str, Capture]], Iterable[Reading]]
+    implied: Callable[[str, Mapping[str, Value]], Value | None] | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A value and the capture that it was read from."""
+
+    name: str
+    value: Value
+    capture: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Nobody can say: the fact, why it is not known, and the captures that would tell."""
+
+    name: str
+    why: str
+    captures: tuple[str, ...] = ()
+
+
+@dataclass
+class _Parsed:
+    values: dict[str, Value] = field(default_factory=dict)
+    captures: dict[str, str] = field(default_factory=dict)
+    first_capture: str = ""
+    missing: str = ""
+
+
+class Facts:
+    """The facts of one snapshot, parsed when first asked for.
+
+    :param parsers: every fact name belongs to one parser; the longest declared prefix wins.
+    """
+
+    def __init__(self, snapshot: Snapshot, parsers: Iterable[Parser]) -> None:
+        self.snapshot = snapshot
+        self._owner: dict[str, Parser] = {}
+        self._prefixes: dict[str, Parser] = {}
+        for parser in parsers:
+            for name in parser.declares:
+                (self._prefixes if name.endswith(".") else self._owner)[name] = parser
+        self._parsed: dict[str, _Parsed] = {}
+
+    def get(self, name: str) -> Fact | Missing:
+        """Return the fact ``name``, or why nobody knows it.
+
+        :raises KeyError: no parser declares ``name``.
+        """
+        parser = self.parser_of(name)
+        parsed = self._parsed.get(parser.name)
+        if parsed is None:
+            parsed = self._parsed[parser.name] = self._parse(parser)
+        if name in parsed.values:
+            return Fact(name, parsed.values[name], parsed.captures[name])
+        if parsed.first_capture and parser.implied is not None:
+            value = parser.implied(name, parsed.values)
+            if value is not None:
+                return Fact(name, value, parsed.first_capture)
+        why = parsed.missing or f"{name} is not in {parsed.first_capture}"
+        return Missing(name, why, parser.reads)
+
+    def value(self, name: str) -> Value | None:
+        """Return the value of ``name``, None where it is not known."""
+        found = self.get(name)
+        return found.value if isinstance(found, Fact) else None
+
+    def under(self, prefix: str) -> Mapping[str, Value]:
+        """Return every fact read whose name begins with ``prefix`` (``kvm.``, ``cpuid.``)."""
+        parser = self.parser_of(prefix)
+        if parser.name not in self._parsed:
+            self._parsed[parser.name] = self._parse(parser)
+        values = self._parsed[parser.name].values
+        return {name: value for name, value in values.items() if name.startswith(prefix)}
+
+    def parser_of(self, name: str) -> Parser:
+        """Return the parser that declares ``name``.
+
+        :raises KeyError: no parser declares it.
+        """
+        if name in self._owner:
+            return self._owner[name]
+        end = len(name)
+        while (end := name.rfind(".", 0, end)) >= 0:
+            parser = self._prefixes.get(name[: end + 1])
+            if parser is not None:
+                return parser
+        raise KeyError(name)
+
+    def _parse(self, parser: Parser) -> _Parsed:
+        parsed = _Parsed()
+        captures = {capture.id: capture for capture in self._captures(parser) if capture.usable}
+        if not captures:
+            parsed.missing = self._why_no_capture(parser)
+            return parsed
+        try:
+            readings = list(parser.parse(captures))
+        except ValueError as error:
+            parsed.missing = f"{', '.join(captures)} could not be read: {error}"
+            return parsed
+        for reading in readings:
+            parsed.first_capture = parsed.first_capture or reading.capture
+            for name, value in reading.values.items():
+                parsed.values[name] = value
+                parsed.captures[name] = reading.capture
+        if not parsed.first_capture:
+            parsed.missing = f"{', '.join(captures)} holds nothing that {parser.name} knows"
+        return parsed
+
+    def _captures(self, parser: Parser) -> Iterator[Capture]:
+        for pattern in parser.reads:
+            if pattern.endswith("*"):
+                yield from self.snapshot.matching(pattern[:-1])
+            elif pattern in self.snapshot.captures:
+                yield self.snapshot.captures[pattern]
+
+    def _why_no_capture(self, parser: Parser) -> str:
+        tried = [f"{c.id} was {c.status.value}" for c in self._captures(parser)]
+        if tried:
+            return "; ".join(tried)
+        return f"{' or '.join(parser.reads)} was not collected"

@@ -1,0 +1,1 @@
+"""Where things run: this machine, ssh, QEMU. The only room that starts processes."""

@@ -1,0 +1,1 @@
+"""Features and facts to verdicts, stops and remedies. Pure."""
