@@ -26,10 +26,10 @@ class Layer(str, Enum):
 class Test:
     """One question to one fact.
 
-    :param op: ``bit``, ``bits``, ``has``, ``equals`` or ``at-least``.
+    :param op: ``bit``, ``has``, ``equals``, ``at-least``, ``bits-equals`` or ``bits-at-least``.
     :param operand: the bit number, the word, or the value to compare with.
-    :param low: lowest bit of the field, for ``bits``.
-    :param high: highest bit of the field, for ``bits``.
+    :param low: lowest bit of the field, for ``bits-…``.
+    :param high: highest bit of the field, for ``bits-…``.
     :param signed: whether the field is two's complement (arm64 ID registers: FP, AdvSIMD).
     """
 

@@ -132,11 +132,16 @@ class Fact:
 
 @dataclass(frozen=True)
 class Missing:
-    """Nobody can say: the fact, why it is not known, and the captures that would tell."""
+    """Nobody can say: the fact, why it is not known, and the captures that would tell.
+
+    :param not_there: somebody looked, and what would tell is not on this machine (a program that
+        is not installed, a file that does not exist): unlike what nobody looked for.
+    """
 
     name: str
     why: str
     captures: tuple[str, ...] = ()
+    not_there: bool = False
 
 
 @dataclass
@@ -145,6 +150,7 @@ class _Parsed:
     captures: dict[str, str] = field(default_factory=dict)
     first_capture: str = ""
     missing: str = ""
+    not_there: bool = False
 
 
 class Facts:
@@ -178,7 +184,7 @@ class Facts:
             if value is not None:
                 return Fact(name, value, parsed.first_capture)
         why = parsed.missing or f"{name} is not in {parsed.first_capture}"
-        return Missing(name, why, parser.reads)
+        return Missing(name, why, parser.reads, parsed.not_there)
 
     def value(self, name: str) -> Value | None:
         """Return the value of ``name``, None where it is not known."""
@@ -212,6 +218,8 @@ class Facts:
         captures = {capture.id: capture for capture in self._captures(parser) if capture.usable}
         if not captures:
             parsed.missing = self._why_no_capture(parser)
+            statuses = {capture.status for capture in self._captures(parser)}
+            parsed.not_there = statuses == {CaptureStatus.ABSENT}
             return parsed
         try:
             readings = list(parser.parse(captures))
