@@ -1,0 +1,93 @@
+"""What the commands that look at machines share: target arguments, snapshots, the catalog."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from uplift.catalog.load import load_catalog
+from uplift.catalog.model import Catalog, Feature
+from uplift.errors import UpliftError
+from uplift.facts.model import Snapshot
+from uplift.facts.parsers import read_facts
+from uplift.lab.targets import Options, parse_target, take_snapshots
+from uplift.report.headline import headline
+from uplift.report.model import ScanReport
+from uplift.resolve.resolve import scan
+
+TARGET_HELP = (
+    "this machine when left out; ssh:[user@]host[:port]; a snapshot file; or a recording made by "
+    "others: InstLatx64 or AIDA64 CPUID text, cpuid -r, libcpuid .test, a sosreport, an Arm "
+    "sysreport, lscpu text or JSON, /proc/cpuinfo text"
+)
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Add what steers the collection."""
+    parser.add_argument(
+        "--deep", action="store_true", help="also record what takes longer than a second"
+    )
+    parser.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="stop collecting after SECONDS"
+    )
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Return the collection's options as given."""
+    return Options(deep=args.deep, budget=args.budget)
+
+
+def cache_directory() -> Path:
+    """Return where caches of this user are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "uplift"
+
+
+def catalog_of_user() -> Catalog:
+    """Return the catalog, through this user's cache."""
+    return load_catalog(cache=cache_directory())
+
+
+def snapshots(
+    texts: Sequence[str], options: Options
+) -> Iterator[tuple[str, Snapshot | UpliftError]]:
+    """Yield each target's text with its snapshot, or with why there is none."""
+    targets = [parse_target(text) for text in texts or ["local"]]
+    for target, taken in take_snapshots(targets, options):
+        yield str(target), taken
+
+
+def one_snapshot(text: str | None, options: Options) -> Snapshot:
+    """Return the snapshot of one target.
+
+    :raises UpliftError: there is none.
+    """
+    ((_, taken),) = snapshots([text] if text else [], options)
+    if isinstance(taken, UpliftError):
+        raise taken
+    return taken
+
+
+def judge(catalog: Catalog, target: str, snapshot: Snapshot) -> ScanReport:
+    """Return the report of one snapshot."""
+    facts = read_facts(snapshot)
+    return ScanReport(target, scan(catalog, facts), headline(facts))
+
+
+def find_feature(catalog: Catalog, name: str) -> Feature:
+    """Return the feature called ``name``: its id, or its id's last part where that is unique.
+
+    :raises UpliftError: there is none, or several.
+    """
+    matching = [f for f in catalog.features if name in (f.id, f.id.partition("/")[2])]
+    if len(matching) == 1:
+        return matching[0]
+    near = [f.id for f in catalog.features if name.lower() in f.id or f.id.endswith(name.lower())]
+    named = [f.id for f in matching] or near[:8]
+    raise UpliftError(
+        f"cannot tell which feature {name!r} is",
+        f"it could be {', '.join(named)}" if named else "the catalog has no such feature",
+        "name it in full, as `uplift catalog list` prints it",
+    )

@@ -1,0 +1,125 @@
+"""The scan as JSON: the contract for scripts, ``uplift-scan/1``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uplift.catalog.model import Remedy
+from uplift.facts.model import Capture
+from uplift.report.model import ORDER, ScanReport, ending
+from uplift.resolve.model import ChipIdentity, Evidence, Resolution, Stop, Verdict
+
+SCHEMA = "uplift-scan/1"
+
+Json = dict[str, Any]
+
+
+def scan_to_json(report: ScanReport) -> Json:
+    """Return the whole scan; keys are only ever added within one schema version."""
+    snapshot = report.scan.snapshot
+    return {
+        "schema": SCHEMA,
+        "target": report.target,
+        "snapshot": {
+            "digest": snapshot.digest,
+            "kind": snapshot.kind,
+            "origin": snapshot.origin,
+            "collected_at": snapshot.collected_at,
+            "arch": snapshot.arch,
+            "redacted": snapshot.redacted,
+            "complete": snapshot.complete,
+        },
+        "headline": dict(report.headline),
+        "chip": _chip(report.scan.identity),
+        "order": ORDER,
+        "counts": dict(report.counts),
+        "features": [resolution_to_json(resolution) for resolution in report.ordered],
+        "captures": [_capture(capture) for _, capture in sorted(snapshot.captures.items())],
+    }
+
+
+def resolution_to_json(resolution: Resolution) -> Json:
+    """Return one feature with its layers and its stop."""
+    feature = resolution.feature
+    return {
+        "id": feature.id,
+        "title": feature.title,
+        "area": feature.area,
+        "worth": feature.worth,
+        "ending": ending(resolution),
+        "layers": [_layer(verdict) for verdict in resolution.verdicts],
+        "stop": stop_to_json(resolution.stop),
+    }
+
+
+def stop_to_json(stop: Stop | None) -> Json | None:
+    """Return where the feature stops; None where nothing is known to stop it."""
+    if stop is None:
+        return None
+    return {
+        "layer": stop.layer.value,
+        "kind": stop.kind,
+        "cause": f"{stop.kind}: {stop.cause}",
+        "owner": stop.owner,
+        "remedy": remedy_to_json(stop.remedy),
+    }
+
+
+def remedy_to_json(remedy: Remedy | None) -> Json | None:
+    """Return what lifts the stop; None where nothing on this machine does."""
+    if remedy is None:
+        return None
+    return {"kind": remedy.kind, "do": remedy.do, "reversible": remedy.reversible}
+
+
+def _chip(identity: ChipIdentity) -> Json:
+    return {
+        "codename": identity.codename,
+        "title": identity.title,
+        "confidence": identity.confidence,
+        "why": identity.why,
+        "vendor": identity.vendor,
+        "microarchitecture": identity.microarchitecture,
+        "segment": identity.segment,
+        "signature": identity.signature,
+        "nearest": identity.nearest or None,
+        "candidates": list(identity.candidates),
+        "differs": [
+            {"feature": difference.feature, "expected": difference.expected}
+            for difference in identity.differs
+        ],
+        "removed_by": identity.removed_by or None,
+        "evidence": [_evidence(evidence) for evidence in identity.evidence],
+    }
+
+
+def _layer(verdict: Verdict) -> Json:
+    return {
+        "name": verdict.layer.value,
+        "status": verdict.status.value,
+        "why": verdict.why,
+        "evidence": [_evidence(evidence) for evidence in verdict.evidence],
+    }
+
+
+def _evidence(evidence: Evidence) -> Json:
+    value = evidence.value
+    if isinstance(value, frozenset):
+        value = tuple(sorted(value))
+    return {
+        "fact": evidence.fact,
+        "value": value,
+        "capture": evidence.capture,
+        "sha256": evidence.sha256 or None,
+    }
+
+
+def _capture(capture: Capture) -> Json:
+    return {
+        "id": capture.id,
+        "status": capture.status.value,
+        "size": len(capture.data),
+        "sha256": capture.sha256,
+        "how": capture.how,
+        "detail": capture.detail,
+    }
