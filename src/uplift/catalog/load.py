@@ -44,7 +44,7 @@ def load_catalog(data: Path = DATA, cache: Path | None = None) -> Catalog:
     :raises CatalogError: a file is not TOML, or not of the catalog's form; names file and entry.
     """
     files = [*sorted((data / "features").glob("*.toml")), *sorted((data / "chips").glob("*.toml"))]
-    tables = _cached(files, cache) if cache else {str(f): _read(f) for f in files}
+    tables = _cached(files, cache) if cache else read_tables(files)
     return build_catalog(tables)
 
 
@@ -203,6 +203,14 @@ def _silicon(entry: Table, origin: str) -> tuple[frozenset[str], Source]:
     return frozenset(entry["list"]), _source(entry["source"])
 
 
+def read_tables(files: Iterable[Path]) -> Mapping[str, Table]:
+    """Read TOML files: name to table.
+
+    :raises CatalogError: one of them is not TOML, or too large.
+    """
+    return {str(file): _read(file) for file in files}
+
+
 def _read(file: Path) -> Table:
     if file.stat().st_size > _FILE_LIMIT:
         raise CatalogError(f"cannot load {file}", "it is larger than 4 MiB", "split it")
@@ -223,7 +231,7 @@ def _cached(files: Iterable[Path], cache: Path) -> Mapping[str, Table]:
         tables: Mapping[str, Table] = json.loads(kept.read_bytes())
         return tables
     except (OSError, ValueError):
-        tables = {str(file): _read(file) for file in files}
+        tables = read_tables(files)
         _keep(kept, tables)
         return tables
 

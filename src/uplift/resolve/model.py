@@ -42,18 +42,8 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One layer's answer, why, and what proves it."""
-
-    layer: Layer
-    status: Status
-    why: str
-    evidence: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True)
 class Stop:
-    """The first layer that does not pass the feature on.
+    """A layer that does not pass the feature on; a resolution's stop is the first of them.
 
     :param kind: what sort of cause it is: hypervisor, firmware, kernel-build, command-line, …
     """
@@ -66,12 +56,30 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """One layer's answer, why, and what proves it.
+
+    :param stop: whose stop it is and what lifts it, where ``status`` is one that stops.
+    """
+
+    layer: Layer
+    status: Status
+    why: str
+    evidence: tuple[Evidence, ...] = ()
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True)
 class Resolution:
     """One feature followed through every layer of one snapshot."""
 
     feature: Feature
     verdicts: tuple[Verdict, ...]
-    stop: Stop | None
+
+    @property
+    def stop(self) -> Stop | None:
+        """The first stop, None where nothing is known to stop the feature."""
+        return next((verdict.stop for verdict in self.verdicts if verdict.stop), None)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ def scan(catalog: Catalog, facts: Facts) -> Scan:
     return Scan(facts.snapshot, identity, tuple(resolve(f, facts, silicon) for f in features))
 
 
+def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
+    """Judge one feature, with what the catalog knows of the snapshot's chip."""
+    features = tuple(features_for(catalog.features, architecture(facts)))
+    identity = identify(facts, catalog.chips, features)
+    return resolve(feature, facts, silicon_of(identity, catalog.chips, facts))
+
+
 def architecture(facts: Facts) -> str:
     """Return the architecture's name in the catalog, empty where the snapshot does not tell."""
     machine = facts.snapshot.arch
@@ -125,24 +132,24 @@ def resolve(feature: Feature, facts: Facts, silicon: Silicon | None = None) -> R
     verdicts: list[Verdict] = []
     stop: Stop | None = None
     for need in feature.layers:
-        verdict, layer_stop = _judge_layer(feature, need, facts, silicon, stop)
+        verdict = _judge_layer(feature, need, facts, silicon, stop)
         verdicts.append(verdict)
-        stop = stop or layer_stop
-    return Resolution(feature, tuple(verdicts), stop)
+        stop = stop or verdict.stop
+    return Resolution(feature, tuple(verdicts))
 
 
 def _judge_layer(
     feature: Feature, need: LayerNeed, facts: Facts, silicon: Silicon, earlier: Stop | None
-) -> tuple[Verdict, Stop | None]:
+) -> Verdict:
     if need.applies is not None:
         applies = judge(need.applies, facts)
         if applies.holds is False:
-            return _verdict(need, Status.NOT_APPLICABLE, _reason(applies), applies, facts), None
+            return _verdict(need, Status.NOT_APPLICABLE, _reason(applies), applies, facts)
     outcome = judge(need.needs, facts)
     if outcome.holds is None:
-        return _verdict(need, Status.UNKNOWN, _reason(outcome), outcome, facts), None
+        return _verdict(need, Status.UNKNOWN, _reason(outcome), outcome, facts)
     if outcome.holds:
-        return _passing(need, outcome, facts), None
+        return _passing(need, outcome, facts)
     return _failing(feature, need, outcome, facts, silicon, earlier)
 
 
@@ -161,7 +168,7 @@ def _failing(
     facts: Facts,
     silicon: Silicon,
     earlier: Stop | None,
-) -> tuple[Verdict, Stop | None]:
+) -> Verdict:
     for cause in need.causes:
         when = judge(cause.when, facts)
         if when.holds:
@@ -170,24 +177,25 @@ def _failing(
         return _silicon_lacks(feature, need, outcome, facts, silicon)
     if earlier is not None:
         why = f"nothing reaches this layer: stopped at {earlier.layer.value}"
-        return _verdict(need, Status.NOT_APPLICABLE, why, outcome, facts), None
-    verdict = _verdict(need, Status.STOPPED, _reason(outcome), outcome, facts)
-    return verdict, Stop(need.name, verdict.why, "not-passed-on", _owner(need), need.remedy)
+        return _verdict(need, Status.NOT_APPLICABLE, why, outcome, facts)
+    why = _reason(outcome)
+    stop = Stop(need.name, why, "not-passed-on", _owner(need), need.remedy)
+    return _verdict(need, Status.STOPPED, why, outcome, facts, stop)
 
 
 def _explained(
     need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome, facts: Facts
-) -> tuple[Verdict, Stop]:
+) -> Verdict:
     both = Outcome(False, (*outcome.because, *when.because))
     why = f"{cause.cause} ({_reason(when)})"
     owner = cause.owner or _owner(need)
     stop = Stop(need.name, cause.cause, cause.kind, owner, cause.remedy or need.remedy)
-    return _verdict(need, Status(cause.status), why, both, facts), stop
+    return _verdict(need, Status(cause.status), why, both, facts, stop)
 
 
 def _silicon_lacks(
     feature: Feature, need: LayerNeed, outcome: Outcome, facts: Facts, silicon: Silicon
-) -> tuple[Verdict, Stop | None]:
+) -> Verdict:
     reason = _reason(outcome)
     if feature.id in silicon.features:
         return _hidden(need, reason, outcome, facts, silicon)
@@ -196,16 +204,14 @@ def _silicon_lacks(
             f"{reason}, but {silicon.masked_by} may mask it: "
             f"no source lists whether {silicon.title or 'this chip'} has it"
         )
-        return _verdict(need, Status.UNKNOWN, why, outcome, facts), None
-    verdict = _verdict(need, Status.ABSENT, reason, outcome, facts)
-    owner = _owner(need)
-    cause = "the hardware lacks it"
-    return verdict, Stop(need.name, cause, "hardware", owner, need.remedy)
+        return _verdict(need, Status.UNKNOWN, why, outcome, facts)
+    stop = Stop(need.name, "the hardware lacks it", "hardware", _owner(need), need.remedy)
+    return _verdict(need, Status.ABSENT, reason, outcome, facts, stop)
 
 
 def _hidden(
     need: LayerNeed, reason: str, outcome: Outcome, facts: Facts, silicon: Silicon
-) -> tuple[Verdict, Stop]:
+) -> Verdict:
     if silicon.masked_by:
         who, kind, owner = silicon.masked_by, "hypervisor", "host administrator"
         remedy = Remedy("cpu-model", "expose it in the guest's CPU model, or use host-passthrough")
@@ -215,8 +221,9 @@ def _hidden(
             "firmware-setting", "look for it in the firmware's setup; update firmware and microcode"
         )
     cause = f"{who} hides it: {silicon.title} has it"
-    verdict = _verdict(need, Status.HIDDEN, f"{cause} ({silicon.source}); {reason}", outcome, facts)
-    return verdict, Stop(need.name, cause, kind, owner, remedy)
+    stop = Stop(need.name, cause, kind, owner, remedy)
+    why = f"{cause} ({silicon.source}); {reason}"
+    return _verdict(need, Status.HIDDEN, why, outcome, facts, stop)
 
 
 def _owner(need: LayerNeed) -> str:
@@ -224,9 +231,14 @@ def _owner(need: LayerNeed) -> str:
 
 
 def _verdict(
-    need: LayerNeed, status: Status, why: str, outcome: Outcome, facts: Facts
+    need: LayerNeed,
+    status: Status,
+    why: str,
+    outcome: Outcome,
+    facts: Facts,
+    stop: Stop | None = None,
 ) -> Verdict:
-    return Verdict(need.name, status, why, tuple(_evidence(outcome, facts)))
+    return Verdict(need.name, status, why, tuple(_evidence(outcome, facts)), stop)
 
 
 def _evidence(outcome: Outcome, facts: Facts) -> Iterator[Evidence]:

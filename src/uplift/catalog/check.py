@@ -1,0 +1,63 @@
+"""Check catalog data: schema, known facts, sources, ids; every problem in one pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from uplift.catalog.load import DATA, load_catalog, read_tables
+from uplift.catalog.model import Catalog, Feature, LayerNeed
+from uplift.catalog.predicate import tests
+from uplift.errors import CatalogError
+from uplift.facts.model import Facts, Parser, Snapshot
+
+SCHEMAS = DATA / "schema"
+
+
+def check_catalog(data: Path, parsers: Iterable[Parser]) -> list[str]:
+    """Return every problem found, one line each; empty when all is well."""
+    problems = list(_against_schema(data))
+    try:
+        catalog = load_catalog(data)
+    except CatalogError as error:
+        return [*problems, f"{error.problem}: {error.cause}"]
+    declared = Facts(Snapshot({}), parsers)
+    for feature in catalog.features:
+        problems.extend(_check_feature(feature, declared))
+    problems.extend(_check_chips(catalog))
+    return problems
+
+
+def _against_schema(data: Path) -> Iterator[str]:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, used here only
+
+    for kind, directory in (("feature", "features"), ("chip", "chips")):
+        schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text("utf-8"))
+        validator = Draft202012Validator(schema)
+        for name, table in read_tables(sorted((data / directory).glob("*.toml"))).items():
+            for error in validator.iter_errors(table):
+                where = "/".join(str(step) for step in error.absolute_path)
+                yield f"{name}: {where}: {error.message[:300]}"
+
+
+def _check_feature(feature: Feature, declared: Facts) -> Iterator[str]:
+    for layer in feature.layers:
+        for fact in sorted(_facts_of(layer)):
+            try:
+                declared.parser_of(fact)
+            except KeyError:
+                where = f"{feature.origin}: {feature.id}: {layer.name.value}"
+                yield f"{where}: no parser declares the fact {fact}"
+
+
+def _facts_of(layer: LayerNeed) -> set[str]:
+    predicates = [layer.needs, layer.used, layer.applies, *(c.when for c in layer.causes)]
+    return {test.fact for predicate in predicates if predicate for test in tests(predicate)}
+
+
+def _check_chips(catalog: Catalog) -> Iterator[str]:
+    ids = {feature.id for feature in catalog.features}
+    for chip in catalog.chips:
+        for unknown in sorted(chip.features - ids):
+            yield f"{chip.origin}: {chip.codename}: lists {unknown}, which no feature file has"
