@@ -40,7 +40,7 @@ Table = Mapping[str, Json]
 def load_catalog(data: Path = DATA, cache: Path | None = None) -> Catalog:
     """Read every feature and chip below ``data``.
 
-    :param cache: a directory for the TOML as JSON, which reads some thirty times faster; None for none.
+    :param cache: a directory for the TOML as JSON, which reads far faster; None for none.
     :raises CatalogError: a file is not TOML, or not of the catalog's form; names file and entry.
     """
     files = [*sorted((data / "features").glob("*.toml")), *sorted((data / "chips").glob("*.toml"))]
@@ -188,9 +188,7 @@ _KIND_OF_FIELD = {"family": "x86", "implementer": "midr", "mvendorid": "riscv", 
 def _signature(entry: Table, vendor: str) -> Signature:
     kinds = [kind for field, kind in _KIND_OF_FIELD.items() if field in entry]
     if len(kinds) != 1:
-        raise ValueError(
-            f"a signature has one of {', '.join(_KIND_OF_FIELD)}, not {dict(entry)!r}"
-        )
+        raise ValueError(f"a signature has one of {', '.join(_KIND_OF_FIELD)}, not {dict(entry)!r}")
     fields = []
     for field, value in entry.items():
         if field != "text":

@@ -20,7 +20,7 @@ def parse_predicate(table: object, depth: int = 0) -> Predicate:
     if not isinstance(table, Mapping) or depth > _DEPTH:
         raise ValueError(f"{table!r} is not a predicate")
     keys = set(table)
-    if keys == {"any"} or keys == {"all"}:
+    if keys in ({"any"}, {"all"}):
         (key,) = keys
         parts = table[key]
         if not isinstance(parts, list) or not parts:

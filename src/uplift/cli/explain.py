@@ -16,7 +16,7 @@ from uplift.cli.targets import (
 )
 from uplift.facts.parsers import read_facts
 from uplift.report.explain import explanation, print_explanation
-from uplift.resolve.resolve import resolve_one
+from uplift.resolve.scan import resolve_one
 
 
 def add_to(commands: Any) -> None:

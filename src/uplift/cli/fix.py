@@ -17,7 +17,7 @@ from uplift.cli.targets import (
 from uplift.facts.parsers import read_facts
 from uplift.report.plan import plan_to_json, print_plan
 from uplift.resolve.plan import plan
-from uplift.resolve.resolve import resolve_one
+from uplift.resolve.scan import resolve_one
 
 
 def add_to(commands: Any) -> None:

@@ -103,9 +103,7 @@ def _write_files(report: ScanReport, snapshot: Snapshot, args: argparse.Namespac
 
 def _print_json(reports: list[ScanReport], several: bool) -> None:
     documents = [scan_to_json(report) for report in reports]
-    output.print_json(
-        {"schema": SET_SCHEMA, "scans": documents} if several else documents[0]
-    )
+    output.print_json({"schema": SET_SCHEMA, "scans": documents} if several else documents[0])
 
 
 def _found(reports: list[ScanReport], endings: list[str]) -> int:

@@ -15,7 +15,7 @@ from uplift.facts.parsers import read_facts
 from uplift.lab.targets import Options, parse_target, take_snapshots
 from uplift.report.headline import headline
 from uplift.report.model import ScanReport
-from uplift.resolve.resolve import scan
+from uplift.resolve.scan import scan
 
 TARGET_HELP = (
     "this machine when left out; ssh:[user@]host[:port]; a snapshot file; or a recording made by "

@@ -34,7 +34,9 @@ def print_list(rows: Sequence[Feature | Chip], console: Console) -> None:
         if isinstance(row, Feature):
             table.add_row(row.id, row.area, row.title)
         else:
-            table.add_row(row.codename, f"{row.vendor} {row.segment}".strip(), row.microarchitecture)
+            table.add_row(
+                row.codename, f"{row.vendor} {row.segment}".strip(), row.microarchitecture
+            )
     console.print(table)
     console.print(Text(f"{len(rows)} entries", style="dim"))
 
@@ -116,13 +118,13 @@ def _layer(need: LayerNeed) -> dict[str, Any]:
         "since": f"{since.project} {since.version} {since.commit}".strip() if since else "",
         "source": f"{need.source.kind}: {need.source.text}",
         "note": need.note,
-        "causes": [f"{cause.kind}: {cause.cause} (when {words(cause.when)})" for cause in need.causes],
+        "causes": [f"{c.kind}: {c.cause} (when {words(c.when)})" for c in need.causes],
     }
 
 
 def _signature(signature: Signature) -> str:
     fields = [
-        f"{name} {low:#x}" if low == high else f"{name} {low:#x}–{high:#x}"
+        f"{name} {low:#x}" if low == high else f"{name} {low:#x} to {high:#x}"
         for name, low, high in signature.fields
     ]
     return ", ".join([*fields, signature.text] if signature.text else fields)

@@ -64,7 +64,9 @@ def print_explanation(resolution: Resolution, snapshot: Snapshot, console: Conso
 def _print_verdict(verdict: Verdict, snapshot: Snapshot, console: Console) -> None:
     style = GLYPHS[verdict.status][2]
     console.print()
-    console.print(Text.assemble((f"  {verdict.layer.value:<15}", "bold"), (verdict.status.value, style)))
+    console.print(
+        Text.assemble((f"  {verdict.layer.value:<15}", "bold"), (verdict.status.value, style))
+    )
     console.print(Text(f"      why            {safe(verdict.why)}"))
     for evidence in verdict.evidence:
         for line in _evidence_lines(evidence, snapshot):
@@ -77,7 +79,9 @@ def _evidence_lines(evidence: Evidence, snapshot: Snapshot) -> list[str]:
         return [f"not collected  {safe(evidence.capture)}"]
     value = hex(evidence.value) if type(evidence.value) is int else evidence.value
     lines = [f"fact           {safe(evidence.fact)} = {safe(str(value))}"]
-    lines.append(f"capture        {safe(capture.id)} ({capture.status.value}) sha256 {capture.sha256}")
+    lines.append(
+        f"capture        {safe(capture.id)} ({capture.status.value}) sha256 {capture.sha256}"
+    )
     if capture.how:
         lines.append(f"obtained by    {safe(capture.how)}")
     excerpt = _excerpt(capture, evidence.fact)

@@ -10,7 +10,7 @@ from functools import cached_property
 from uplift.catalog.model import Layer
 from uplift.facts.model import Capture, CaptureStatus
 from uplift.resolve.model import Resolution, Status, Stop
-from uplift.resolve.resolve import Scan
+from uplift.resolve.scan import Scan
 
 #: The order of the features, until measurements say what each is worth on this machine.
 ORDER = "catalog"

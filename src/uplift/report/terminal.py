@@ -94,7 +94,9 @@ class TerminalReport:
             console.print(line, no_wrap=True, overflow="crop")
         left = len(self.report.ordered) - len(shown)
         if left:
-            console.print(Text(f"and {left} that the hardware lacks (--all shows them)", style="dim"))
+            console.print(
+                Text(f"and {left} that the hardware lacks (--all shows them)", style="dim")
+            )
 
     def _cell(self, resolution: Resolution, width: int) -> Text:
         by_layer = {verdict.layer: verdict for verdict in resolution.verdicts}
@@ -102,7 +104,9 @@ class TerminalReport:
         for layer in _LETTERS:
             cell.append_text(self.glyph(by_layer.get(layer)))
         name = resolution.feature.id
-        cell.append(f" {name:<{width - len(_LETTERS) - 1}}", style=_ENDING_STYLE[ending(resolution)])
+        cell.append(
+            f" {name:<{width - len(_LETTERS) - 1}}", style=_ENDING_STYLE[ending(resolution)]
+        )
         return cell
 
     def glyph(self, verdict: Verdict | None) -> Text:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from uplift.catalog.model import Catalog, Cause, Chip, Feature, Layer, LayerNeed, Remedy, Test
+from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy, Test
 from uplift.catalog.predicate import words
-from uplift.facts.model import Fact, Facts, Missing, Snapshot, Value
-from uplift.resolve.chip import identify
-from uplift.resolve.model import ChipIdentity, Evidence, Resolution, Status, Stop, Verdict
+from uplift.facts.model import Fact, Facts, Missing, Value
+from uplift.resolve.model import Evidence, Resolution, Status, Stop, Verdict
 from uplift.resolve.predicate import Outcome, ask, judge
 
 #: Whose layer it is, unless the catalog says otherwise.
@@ -24,17 +23,6 @@ OWNERS: Mapping[Layer, str] = {
     Layer.LIBRARY: "distribution package team",
     Layer.NETWORK: "network administrator",
     Layer.WORKLOAD: "system administrator",
-}
-
-_ARCH_OF_MACHINE = {
-    "x86_64": "x86-64",
-    "i686": "x86-64",
-    "i386": "x86-64",
-    "aarch64": "arm64",
-    "riscv64": "riscv64",
-    "s390x": "s390x",
-    "ppc64le": "ppc64el",
-    "ppc64": "ppc64el",
 }
 
 
@@ -54,72 +42,6 @@ class Silicon:
     masked_by: str | None = None
 
 
-@dataclass(frozen=True)
-class Scan:
-    """One snapshot judged against the whole catalog."""
-
-    snapshot: Snapshot
-    identity: ChipIdentity
-    resolutions: tuple[Resolution, ...]
-
-
-def scan(catalog: Catalog, facts: Facts) -> Scan:
-    """Judge every feature of the catalog that exists on the snapshot's architecture."""
-    features = tuple(features_for(catalog.features, architecture(facts)))
-    identity = identify(facts, catalog.chips, features)
-    silicon = silicon_of(identity, catalog.chips, facts)
-    return Scan(facts.snapshot, identity, tuple(resolve(f, facts, silicon) for f in features))
-
-
-def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
-    """Judge one feature, with what the catalog knows of the snapshot's chip."""
-    features = tuple(features_for(catalog.features, architecture(facts)))
-    identity = identify(facts, catalog.chips, features)
-    return resolve(feature, facts, silicon_of(identity, catalog.chips, facts))
-
-
-def architecture(facts: Facts) -> str:
-    """Return the architecture's name in the catalog, empty where the snapshot does not tell."""
-    machine = facts.snapshot.arch
-    if not machine and "probe:cpuid" in facts.snapshot.captures:
-        return "x86-64"
-    return _ARCH_OF_MACHINE.get(machine, machine)
-
-
-def features_for(features: Iterable[Feature], arch: str) -> Iterator[Feature]:
-    """Yield the features that exist on ``arch``; all of them where it is not known."""
-    for feature in features:
-        if not arch or not feature.arch or arch in feature.arch:
-            yield feature
-
-
-def silicon_of(identity: ChipIdentity, chips: Iterable[Chip], facts: Facts) -> Silicon:
-    """Return what the catalog lists for the identified chip."""
-    chips = tuple(chips)
-    chip = next((c for c in chips if c.codename == identity.codename), None)
-    masked_by = _hypervisor(facts)
-    if chip is None or not chip.features:
-        return Silicon(title=identity.title, masked_by=masked_by)
-    covered: set[str] = set()
-    for other in chips:
-        if other.vendor == chip.vendor:
-            covered |= other.features
-    source = chip.features_source or chip.source
-    return Silicon(chip.title, chip.features, frozenset(covered), source.text, masked_by)
-
-
-def _hypervisor(facts: Facts) -> str | None:
-    """Return who stands between the silicon and this recording: empty for nobody."""
-    for name in ("platform.hypervisor", "cpuid.hypervisor"):
-        value = facts.value(name)
-        if isinstance(value, str) and value:
-            return value
-    known = facts.value("platform.guest"), facts.value("cpuid.hypervisor")
-    if known[0] is True:
-        return "a hypervisor"
-    return "" if known[0] is False or known[1] == "" else None
-
-
 def resolve(feature: Feature, facts: Facts, silicon: Silicon | None = None) -> Resolution:
     """Judge each layer of ``feature`` on one snapshot, silicon first.
 
@@ -128,117 +50,112 @@ def resolve(feature: Feature, facts: Facts, silicon: Silicon | None = None) -> R
     :return: one verdict per layer, each naming the capture that decided it, and the first stop.
     :raises KeyError: a layer names a fact that no parser declares.
     """
-    silicon = silicon or Silicon()
+    judge_layer = _Judge(feature, facts, silicon or Silicon()).layer
     verdicts: list[Verdict] = []
     stop: Stop | None = None
     for need in feature.layers:
-        verdict = _judge_layer(feature, need, facts, silicon, stop)
+        verdict = judge_layer(need, stop)
         verdicts.append(verdict)
         stop = stop or verdict.stop
     return Resolution(feature, tuple(verdicts))
 
 
-def _judge_layer(
-    feature: Feature, need: LayerNeed, facts: Facts, silicon: Silicon, earlier: Stop | None
-) -> Verdict:
-    if need.applies is not None:
-        applies = judge(need.applies, facts)
-        if applies.holds is False:
-            return _verdict(need, Status.NOT_APPLICABLE, _reason(applies), applies, facts)
-    outcome = judge(need.needs, facts)
-    if outcome.holds is None:
-        return _verdict(need, Status.UNKNOWN, _reason(outcome), outcome, facts)
-    if outcome.holds:
-        return _passing(need, outcome, facts)
-    return _failing(feature, need, outcome, facts, silicon, earlier)
+@dataclass(frozen=True)
+class _Judge:
+    """Judges the layers of one feature on one snapshot."""
+
+    feature: Feature
+    facts: Facts
+    silicon: Silicon
+
+    def layer(self, need: LayerNeed, earlier: Stop | None) -> Verdict:
+        """Judge one layer; ``earlier`` is the stop below it, if there is one."""
+        if need.applies is not None:
+            applies = judge(need.applies, self.facts)
+            if applies.holds is False:
+                return self._verdict(need, Status.NOT_APPLICABLE, applies)
+        outcome = judge(need.needs, self.facts)
+        if outcome.holds is None:
+            return self._verdict(need, Status.UNKNOWN, outcome)
+        if outcome.holds:
+            return self._passing(need, outcome)
+        return self._failing(need, outcome, earlier)
+
+    def _passing(self, need: LayerNeed, outcome: Outcome) -> Verdict:
+        if need.used is not None:
+            used = judge(need.used, self.facts)
+            if used.holds:
+                return self._verdict(need, Status.USED, used)
+        return self._verdict(need, Status.OFFERED, outcome)
+
+    def _failing(self, need: LayerNeed, outcome: Outcome, earlier: Stop | None) -> Verdict:
+        for cause in need.causes:
+            when = judge(cause.when, self.facts)
+            if when.holds:
+                return self._explained(need, cause, outcome, when)
+        if need.name is Layer.SILICON:
+            return self._silicon_lacks(need, outcome)
+        if earlier is not None:
+            why = f"nothing reaches this layer: stopped at {earlier.layer.value}"
+            return self._verdict(need, Status.NOT_APPLICABLE, outcome, why)
+        why = _reason(outcome)
+        stop = Stop(need.name, why, "not-passed-on", _owner(need), need.remedy)
+        return self._verdict(need, Status.STOPPED, outcome, why, stop)
+
+    def _explained(self, need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome) -> Verdict:
+        both = Outcome(False, (*outcome.because, *when.because))
+        owner = cause.owner or _owner(need)
+        stop = Stop(need.name, cause.cause, cause.kind, owner, cause.remedy or need.remedy)
+        why = f"{cause.cause} ({_reason(when)})"
+        return self._verdict(need, Status(cause.status), both, why, stop)
+
+    def _silicon_lacks(self, need: LayerNeed, outcome: Outcome) -> Verdict:
+        masked_by = self.silicon.masked_by
+        if self.feature.id in self.silicon.features:
+            return self._hidden(need, outcome)
+        if masked_by and self.feature.id not in self.silicon.covered:
+            why = (
+                f"{_reason(outcome)}, but {masked_by} may mask it: "
+                f"no source lists whether {self.silicon.title or 'this chip'} has it"
+            )
+            return self._verdict(need, Status.UNKNOWN, outcome, why)
+        stop = Stop(need.name, "the hardware lacks it", "hardware", _owner(need), need.remedy)
+        return self._verdict(need, Status.ABSENT, outcome, stop=stop)
+
+    def _hidden(self, need: LayerNeed, outcome: Outcome) -> Verdict:
+        by_hypervisor = bool(self.silicon.masked_by)
+        who = self.silicon.masked_by or "firmware or microcode"
+        cause = f"{who} hides it: {self.silicon.title} has it"
+        why = f"{cause} ({self.silicon.source}); {_reason(outcome)}"
+        kind = "hypervisor" if by_hypervisor else "firmware"
+        owner = "host administrator" if by_hypervisor else OWNERS[Layer.FIRMWARE]
+        stop = Stop(need.name, cause, kind, owner, _UNMASK[kind])
+        return self._verdict(need, Status.HIDDEN, outcome, why, stop)
+
+    def _verdict(
+        self,
+        need: LayerNeed,
+        status: Status,
+        outcome: Outcome,
+        why: str = "",
+        stop: Stop | None = None,
+    ) -> Verdict:
+        evidence = tuple(_evidence(outcome, self.facts))
+        return Verdict(need.name, status, why or _reason(outcome), evidence, stop)
 
 
-def _passing(need: LayerNeed, outcome: Outcome, facts: Facts) -> Verdict:
-    if need.used is not None:
-        used = judge(need.used, facts)
-        if used.holds:
-            return _verdict(need, Status.USED, _reason(used), used, facts)
-    return _verdict(need, Status.OFFERED, _reason(outcome), outcome, facts)
-
-
-def _failing(
-    feature: Feature,
-    need: LayerNeed,
-    outcome: Outcome,
-    facts: Facts,
-    silicon: Silicon,
-    earlier: Stop | None,
-) -> Verdict:
-    for cause in need.causes:
-        when = judge(cause.when, facts)
-        if when.holds:
-            return _explained(need, cause, outcome, when, facts)
-    if need.name is Layer.SILICON:
-        return _silicon_lacks(feature, need, outcome, facts, silicon)
-    if earlier is not None:
-        why = f"nothing reaches this layer: stopped at {earlier.layer.value}"
-        return _verdict(need, Status.NOT_APPLICABLE, why, outcome, facts)
-    why = _reason(outcome)
-    stop = Stop(need.name, why, "not-passed-on", _owner(need), need.remedy)
-    return _verdict(need, Status.STOPPED, why, outcome, facts, stop)
-
-
-def _explained(
-    need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome, facts: Facts
-) -> Verdict:
-    both = Outcome(False, (*outcome.because, *when.because))
-    why = f"{cause.cause} ({_reason(when)})"
-    owner = cause.owner or _owner(need)
-    stop = Stop(need.name, cause.cause, cause.kind, owner, cause.remedy or need.remedy)
-    return _verdict(need, Status(cause.status), why, both, facts, stop)
-
-
-def _silicon_lacks(
-    feature: Feature, need: LayerNeed, outcome: Outcome, facts: Facts, silicon: Silicon
-) -> Verdict:
-    reason = _reason(outcome)
-    if feature.id in silicon.features:
-        return _hidden(need, reason, outcome, facts, silicon)
-    if silicon.masked_by and feature.id not in silicon.covered:
-        why = (
-            f"{reason}, but {silicon.masked_by} may mask it: "
-            f"no source lists whether {silicon.title or 'this chip'} has it"
-        )
-        return _verdict(need, Status.UNKNOWN, why, outcome, facts)
-    stop = Stop(need.name, "the hardware lacks it", "hardware", _owner(need), need.remedy)
-    return _verdict(need, Status.ABSENT, reason, outcome, facts, stop)
-
-
-def _hidden(
-    need: LayerNeed, reason: str, outcome: Outcome, facts: Facts, silicon: Silicon
-) -> Verdict:
-    if silicon.masked_by:
-        who, kind, owner = silicon.masked_by, "hypervisor", "host administrator"
-        remedy = Remedy("cpu-model", "expose it in the guest's CPU model, or use host-passthrough")
-    else:
-        who, kind, owner = "firmware or microcode", "firmware", "platform vendor"
-        remedy = Remedy(
-            "firmware-setting", "look for it in the firmware's setup; update firmware and microcode"
-        )
-    cause = f"{who} hides it: {silicon.title} has it"
-    stop = Stop(need.name, cause, kind, owner, remedy)
-    why = f"{cause} ({silicon.source}); {reason}"
-    return _verdict(need, Status.HIDDEN, why, outcome, facts, stop)
+_UNMASK = {
+    "hypervisor": Remedy(
+        "cpu-model", "expose it in the guest's CPU model, or use host-passthrough"
+    ),
+    "firmware": Remedy(
+        "firmware-setting", "look for it in the firmware's setup; update firmware and microcode"
+    ),
+}
 
 
 def _owner(need: LayerNeed) -> str:
     return need.owner or OWNERS[need.name]
-
-
-def _verdict(
-    need: LayerNeed,
-    status: Status,
-    why: str,
-    outcome: Outcome,
-    facts: Facts,
-    stop: Stop | None = None,
-) -> Verdict:
-    return Verdict(need.name, status, why, tuple(_evidence(outcome, facts)), stop)
 
 
 def _evidence(outcome: Outcome, facts: Facts) -> Iterator[Evidence]:

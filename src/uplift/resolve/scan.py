@@ -1,0 +1,89 @@
+"""Judge one snapshot against the whole catalog: what chip it is, then every feature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from uplift.catalog.model import Catalog, Chip, Feature
+from uplift.facts.model import Facts, Snapshot
+from uplift.resolve.chip import identify
+from uplift.resolve.model import ChipIdentity, Resolution
+from uplift.resolve.resolve import Silicon, resolve
+
+_ARCH_OF_MACHINE = {
+    "x86_64": "x86-64",
+    "i686": "x86-64",
+    "i386": "x86-64",
+    "aarch64": "arm64",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+    "ppc64le": "ppc64el",
+    "ppc64": "ppc64el",
+}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One snapshot judged against the whole catalog."""
+
+    snapshot: Snapshot
+    identity: ChipIdentity
+    resolutions: tuple[Resolution, ...]
+
+
+def scan(catalog: Catalog, facts: Facts) -> Scan:
+    """Judge every feature of the catalog that exists on the snapshot's architecture."""
+    features = tuple(features_for(catalog.features, architecture(facts)))
+    identity = identify(facts, catalog.chips, features)
+    silicon = silicon_of(identity, catalog.chips, facts)
+    return Scan(facts.snapshot, identity, tuple(resolve(f, facts, silicon) for f in features))
+
+
+def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
+    """Judge one feature, with what the catalog knows of the snapshot's chip."""
+    features = tuple(features_for(catalog.features, architecture(facts)))
+    identity = identify(facts, catalog.chips, features)
+    return resolve(feature, facts, silicon_of(identity, catalog.chips, facts))
+
+
+def architecture(facts: Facts) -> str:
+    """Return the architecture's name in the catalog, empty where the snapshot does not tell."""
+    machine = facts.snapshot.arch
+    if not machine and "probe:cpuid" in facts.snapshot.captures:
+        return "x86-64"
+    return _ARCH_OF_MACHINE.get(machine, machine)
+
+
+def features_for(features: Iterable[Feature], arch: str) -> Iterator[Feature]:
+    """Yield the features that exist on ``arch``; all of them where it is not known."""
+    for feature in features:
+        if not arch or not feature.arch or arch in feature.arch:
+            yield feature
+
+
+def silicon_of(identity: ChipIdentity, chips: Iterable[Chip], facts: Facts) -> Silicon:
+    """Return what the catalog lists for the identified chip."""
+    chips = tuple(chips)
+    chip = next((c for c in chips if c.codename == identity.codename), None)
+    masked_by = _hypervisor(facts)
+    if chip is None or not chip.features:
+        return Silicon(title=identity.title, masked_by=masked_by)
+    covered: set[str] = set()
+    for other in chips:
+        if other.vendor == chip.vendor:
+            covered |= other.features
+    source = chip.features_source or chip.source
+    return Silicon(chip.title, chip.features, frozenset(covered), source.text, masked_by)
+
+
+def _hypervisor(facts: Facts) -> str | None:
+    """Return who stands between the silicon and this recording: empty for nobody."""
+    for name in ("platform.hypervisor", "cpuid.hypervisor"):
+        value = facts.value(name)
+        if isinstance(value, str) and value:
+            return value
+    known = facts.value("platform.guest"), facts.value("cpuid.hypervisor")
+    if known[0] is True:
+        return "a hypervisor"
+    return "" if known[0] is False or known[1] == "" else None
