@@ -2,12 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: scan test check bench venv clean
+.PHONY: scan test check bench docs venv system-packages clean
 
 scan: venv
 	@$(BIN)/uplift scan
 
-test: venv
+test: system-packages venv
 	$(BIN)/pytest
 
 check: venv
@@ -16,16 +16,25 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/uplift catalog check
+	$(BIN)/python -m tools.generate_reference --check
 
 bench: venv
 	$(BIN)/python -m bench
 
+docs: venv
+	$(BIN)/python -m tools.generate_reference
+
+# Debian and Ubuntu packages by name: installed as root, named otherwise.
+system-packages:
+	@sh scripts/system-packages
+
 venv: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml
+	@sh scripts/python-venv $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	touch $@
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist

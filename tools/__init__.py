@@ -1,0 +1,1 @@
+"""What builds generated files of this repository."""
