@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -48,12 +49,13 @@ class Result:
         return next((line for line in reversed(lines) if line), "")
 
 
-def run(
+def run(  # noqa: PLR0913 - each is a limit or a part of what is started
     argv: Sequence[str],
     *,
     stdin: bytes = b"",
     timeout: float,
     max_stdout: int = DEFAULT_MAX_STDOUT,
+    max_file: int = 0,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Result:
@@ -64,10 +66,14 @@ def run(
 
     :param timeout: seconds; then the whole process group is killed.
     :param max_stdout: bytes; more kills the process group.
+    :param max_file: bytes that any one file it writes may reach; 0 sets no limit.
     :raises OSError: the program cannot be started.
     """
     started = time.monotonic()
     with _child(argv, bool(stdin), env, cwd) as child:
+        if max_file:
+            with suppress(ProcessLookupError):
+                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (max_file, max_file))
         exchange = _Exchange(child, stdin, started + timeout, max_stdout)
         exchange.run()
     return Result(

@@ -1,0 +1,297 @@
+"""Kernels and a Python for emulated machines, from the packages that this machine's apt offers.
+
+apt is asked in directories of our own, so nothing is installed, no root is needed, and another
+architecture's packages do not touch this machine's lists. Where packages come from is the
+machine's own apt configuration, and apt checks what it fetches.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from uplift.errors import TargetError
+from uplift.lab import initramfs, process
+
+DEBIAN_ARCH = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "riscv64": "riscv64",
+    "s390x": "s390x",
+    "ppc64le": "ppc64el",
+}
+KERNEL_PACKAGES = ("linux-image-cloud-{}", "linux-image-{}", "linux-image-virtual")
+_PYTHON_PACKAGES = ("python3-minimal", "libpython3-stdlib")
+#: What the interpreter needs of their dependencies; the rest (dpkg, tar, Kerberos, …) stays out.
+_NEEDED = re.compile(r"(python3|libpython3|libc6|libexpat1|zlib1g|libffi|libgcc-s1|libm-)")
+_NOT_NEEDED = frozenset(
+    ("share", "dist-packages", "gconv", "ensurepip", "lib2to3", "pydoc_data", "idlelib")
+)
+_KERNEL_PART = re.compile(r"linux-(image|modules)-[0-9][\w.+~-]*\Z")
+_INSTALL_LINE = re.compile(r"Inst (\S+) \((\S+) ")
+_FETCH_SECONDS = 300
+_UNPACK_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel as its packages hold it.
+
+    :param modules_dir: ``lib/modules/<release>``.
+    :param config: the build's configuration, None where the package has none.
+    """
+
+    release: str
+    image: Path
+    modules_dir: Path
+    config: Path | None
+    arch: str
+
+
+def default_cache() -> Path:
+    """Return where this user's fetched packages are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "uplift"
+
+
+def fetch_kernel(
+    arch: str, package: str = "", cache: Path | None = None, refresh: bool = False
+) -> Kernel:
+    """Return a distribution's kernel, from the cache or else from apt.
+
+    :param arch: ``uname -m`` of the machine to boot.
+    :param package: what to install for a kernel (``linux-image-amd64``); empty: the smallest of
+        the distribution's standard ones.
+    :param refresh: ask apt for the newest version even where the cache has one.
+    :raises TargetError: apt has no such package or cannot fetch it.
+    """
+    store = _Store(arch, cache or default_cache())
+    with store.locked():
+        place = store.latest(f"kernel-{package or 'default'}", refresh)
+        if place is None:
+            place = _unpack_kernel(store, _kernel_parts(store, package))
+            store.remember(f"kernel-{package or 'default'}", place)
+    return kernel_in(place, arch)
+
+
+def kernel_in(place: Path, arch: str) -> Kernel:
+    """Return the kernel unpacked below ``place``.
+
+    :raises TargetError: there is none.
+    """
+    images = sorted((place / "boot").glob("vmlinu[xz]-*"))
+    if not images:
+        raise TargetError(
+            f"cannot boot a kernel from {place}",
+            "there is no boot/vmlinuz-<release> in it",
+            "name a directory where a kernel package was unpacked",
+        )
+    release = images[-1].name.partition("-")[2]
+    config = place / "boot" / f"config-{release}"
+    tops = [place / top / "lib/modules" / release for top in ("", "usr")]
+    modules = next((top for top in tops if top.is_dir()), tops[0])
+    return Kernel(release, images[-1], modules, config if config.is_file() else None, arch)
+
+
+def fetch_userland(arch: str, cache: Path | None = None, refresh: bool = False) -> Path:
+    """Return a cpio archive with the Python interpreter of ``arch`` and what it needs.
+
+    :raises TargetError: apt has no Python for ``arch`` or cannot fetch it.
+    """
+    store = _Store(arch, cache or default_cache())
+    with store.locked():
+        place = store.latest("userland", refresh)
+        if place is None:
+            place = _unpack_userland(store)
+            store.remember("userland", place)
+    return place / "userland.cpio"
+
+
+def _kernel_parts(store: _Store, package: str) -> tuple[str, ...]:
+    """Return the packages that hold the image and its modules, found from the meta package."""
+    names = [package] if package else [name.format(store.debian) for name in KERNEL_PACKAGES]
+    for name in names:
+        found = store.apt.dependencies(name)
+        parts = tuple(part for part in found if _KERNEL_PART.match(part))
+        if parts:
+            return parts
+    raise _no_package(store, " or ".join(names))
+
+
+def _unpack_kernel(store: _Store, parts: Sequence[str]) -> Path:
+    with store.workshop() as work:
+        packages = store.apt.download(parts, work)
+        for package in packages:
+            _unpack(package, work / "root")
+        kept = work / "kept"
+        for path in sorted((work / "root").glob("boot/*")):
+            if path.name.startswith(("vmlinu", "config-")):
+                _move(path, kept / "boot" / path.name)
+        for path in sorted((work / "root").glob("**/lib/modules/*/**/*virtio*.ko*")):
+            _move(path, kept / path.relative_to(work / "root"))
+        return store.keep(kept, "+".join(package.stem for package in packages))
+
+
+def _unpack_userland(store: _Store) -> Path:
+    wanted = [f"{n}={v}" for n, v in store.apt.to_install(_PYTHON_PACKAGES) if _NEEDED.match(n)]
+    if not wanted:
+        raise _no_package(store, " and ".join(_PYTHON_PACKAGES))
+    with store.workshop() as work:
+        for package in store.apt.download(wanted, work):
+            _unpack(package, work / "root")
+        (work / "kept").mkdir()
+        packed = initramfs.archive(initramfs.tree(work / "root", _NOT_NEEDED))
+        (work / "kept" / "userland.cpio").write_bytes(packed)
+        return store.keep(work / "kept", "userland-" + sha256(packed).hexdigest()[:16])
+
+
+def _no_package(store: _Store, name: str) -> TargetError:
+    return TargetError(
+        f"cannot prepare a machine to boot on {store.arch}",
+        f"apt on this machine offers no {name} for {store.debian}",
+        f"add a source that has {store.debian} packages to apt, or pass a kernel image",
+    )
+
+
+def _move(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(to)
+
+
+def _unpack(package: Path, to: Path) -> None:
+    to.mkdir(exist_ok=True)
+    _checked(["dpkg-deb", "-x", str(package), str(to)], _UNPACK_SECONDS)
+
+
+def _checked(
+    argv: Sequence[str],
+    seconds: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a packaging program and return its output, or say what it complained of."""
+    try:
+        result = process.run(argv, timeout=seconds, cwd=cwd, env=env)
+    except OSError as error:
+        raise TargetError(
+            f"cannot run {argv[0]}", str(error), "boots need a machine that has apt and dpkg"
+        ) from error
+    if not result.ok:
+        why = "it took too long" if result.timed_out else result.complaint
+        raise TargetError(
+            f"cannot fetch packages with {Path(argv[0]).name}",
+            why or f"it exited {result.returncode}",
+            "check that `apt-get update` works on this machine",
+        )
+    return result.stdout.decode("utf-8", "replace")
+
+
+class _Store:
+    """One architecture's part of the cache: unpacked things, and names for the latest of each."""
+
+    def __init__(self, arch: str, cache: Path) -> None:
+        if arch not in DEBIAN_ARCH:
+            raise TargetError(
+                f"cannot boot a machine of {arch}",
+                "there is no Debian architecture for it here",
+                f"choose one of {', '.join(DEBIAN_ARCH)}",
+            )
+        self.arch = arch
+        self.debian = DEBIAN_ARCH[arch]
+        self.root = cache / "boot" / self.debian
+        self.apt = _Apt(self.debian, self.root / "apt")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes of this user out while packages are fetched."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """Give a directory beside the cache's own that is removed afterwards."""
+        with tempfile.TemporaryDirectory(prefix="work-", dir=self.root) as name:
+            yield Path(name)
+
+    def latest(self, name: str, refresh: bool) -> Path | None:
+        """Return what ``name`` stands for, if it is still there."""
+        pointer = self.root / f"{name}.latest"
+        if refresh or not pointer.is_file():
+            return None
+        place = self.root / Path(pointer.read_text().strip()).name
+        return place if place.is_dir() else None
+
+    def remember(self, name: str, place: Path) -> None:
+        """Let ``name`` stand for ``place``."""
+        (self.root / f"{name}.latest").write_text(place.name + "\n")
+
+    def keep(self, made: Path, name: str) -> Path:
+        """Move what was made into the cache."""
+        place = self.root / name
+        shutil.rmtree(place, ignore_errors=True)
+        made.rename(place)
+        return place
+
+
+class _Apt:
+    """apt with lists and a cache of its own, for one architecture."""
+
+    def __init__(self, debian: str, root: Path) -> None:
+        self._root = root
+        self._updated = False
+        settings = {
+            "APT::Architecture": debian,
+            "APT::Architectures": debian,
+            "APT::Sandbox::User": "",
+            "APT::Get::List-Cleanup": "false",
+            "Acquire::Languages": "none",
+            "Dir::State": str(root),
+            "Dir::State::lists": str(root / "lists"),
+            "Dir::State::status": str(root / "status"),
+            "Dir::Cache": str(root / "cache"),
+        }
+        self._options = [word for k, v in settings.items() for word in ("-o", f"{k}={v}")]
+
+    def dependencies(self, package: str) -> tuple[str, ...]:
+        """Return ``package`` and what it depends on, all the way down; empty if unknown."""
+        words = ["depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts"]
+        more = ["--no-breaks", "--no-replaces", "--no-enhances", "--", package]
+        result = self._run("apt-cache", [*words, *more])
+        return tuple(line for line in result.splitlines() if line[:1].strip(" |<"))
+
+    def to_install(self, packages: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (name, version) of everything that installing ``packages`` would bring."""
+        words = ["install", "--simulate", "--no-install-recommends", "--", *packages]
+        return _INSTALL_LINE.findall(self._run("apt-get", words))
+
+    def download(self, packages: Sequence[str], to: Path) -> list[Path]:
+        """Fetch packages into ``to``; apt checks their digests."""
+        self._run("apt-get", ["download", "--", *packages], cwd=to)
+        return sorted(to.glob("*.deb"))
+
+    def _run(self, program: str, words: Sequence[str], cwd: Path | None = None) -> str:
+        self._update()
+        return self._apt(program, words, cwd)
+
+    def _update(self) -> None:
+        if self._updated:
+            return
+        for part in ("lists/partial", "cache/archives/partial"):
+            (self._root / part).mkdir(parents=True, exist_ok=True)
+        (self._root / "status").touch()
+        self._apt("apt-get", ["update"], None)
+        self._updated = True
+
+    def _apt(self, program: str, words: Sequence[str], cwd: Path | None) -> str:
+        env = {**os.environ, "LC_ALL": "C"}
+        return _checked([program, *self._options, *words], _FETCH_SECONDS, cwd, env)

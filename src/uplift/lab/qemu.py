@@ -1,0 +1,353 @@
+"""Boot a kernel on an emulated CPU model, run the collector inside, and return its snapshot.
+
+The emulator drops CPU features that it does not have, with only a warning. So the warnings are
+kept as a capture beside what the machine saw, or, with ``enforce``, a model that cannot be had
+whole is refused. A machine that hangs, dies or runs out of time is *lost*: that says nothing about
+its features, so it is never called failed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from uplift.errors import RecordingError, TargetError
+from uplift.facts import snapshot_file
+from uplift.facts.model import Capture, CaptureStatus, Snapshot
+from uplift.lab import guest, initramfs, process
+from uplift.lab.local import COLLECTOR, Options
+from uplift.lab.packages import Kernel, fetch_userland
+
+PORT = "uplift.snapshot"
+MAX_CONSOLE = 4 << 20
+MAX_SNAPSHOT = 64 << 20
+TAIL_LINES = 80
+#: What a virtio port needs, each after what it depends on; built-in ones are not found, and fine.
+MODULES = (
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "virtio_console",
+)
+#: A feature in a warning: "CPUID.07H:EBX.hle [bit 4]" (QEMU 7.2), "CPUID[eax=07h].EBX.hle [bit 4]"
+#: (QEMU 9.2 and later), "MSR(48BH).vmx-apicv [bit 8]"; a bit without a name keeps its register.
+_LACKING = re.compile(r"support requested feature: (\S+ \[bit \d+\])")
+_NAMED = re.compile(r"(?:CPUID.+?E[A-D]X|MSR\(\w+\))\.(\S+) \[bit \d+\]")
+
+
+class BootStatus(str, Enum):
+    """How a boot ended."""
+
+    BOOTED = "booted"
+    LOST = "lost"  #: hung, died or ran out of time before the collector had answered
+    REFUSED = "refused"  #: the emulator does not start this CPU model
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How an architecture is emulated.
+
+    :param line: the serial line for the snapshot where the kernel has no virtio driver.
+    :param enforces: whether the CPU models know ``enforce``.
+    """
+
+    program: str
+    package: str
+    options: tuple[str, ...]
+    console: str
+    line: str
+    enforces: bool = False
+
+
+MACHINES = {
+    "x86_64": Machine(
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        ("-machine", "q35", "-serial", "chardev:line"),
+        console="ttyS0",
+        line="ttyS1",
+        enforces=True,
+    ),
+    "aarch64": Machine(
+        "qemu-system-aarch64",
+        "qemu-system-arm",
+        ("-machine", "virt", "-device", "pci-serial,chardev=line"),
+        console="ttyAMA0",
+        line="ttyS0",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BootRequest:
+    """What to boot.
+
+    :param arch: ``uname -m`` of the machine.
+    :param cpu_model: as QEMU's ``-cpu``: ``Skylake-Server``, ``Haswell,-avx2``, ``max``.
+    :param modules_dir: ``lib/modules/<release>`` of the kernel; without it the snapshot leaves
+        through a serial line where the kernel has virtio as modules.
+    :param config: the kernel's configuration, so that the collector finds it.
+    :param append: added to the kernel's command line.
+    :param enforce: refuse the model rather than drop what the emulator lacks (x86).
+    :param accel: ``tcg`` (emulation, the same everywhere), ``kvm``, or ``auto``: KVM where a guest
+        of this architecture really starts.
+    :param userland: a cpio archive with a Python; None: fetched with apt.
+    :param options: how the collector inside collects.
+    :param timeout: seconds until the machine is lost.
+    """
+
+    kernel_image: Path
+    modules_dir: Path | None = None
+    arch: str = "x86_64"
+    cpu_model: str = "max"
+    append: str = ""
+    enforce: bool = False
+    timeout: float = 120
+    config: Path | None = None
+    accel: str = "tcg"
+    memory_mib: int = 512
+    userland: Path | None = None
+    options: Options = field(default_factory=Options)
+    collector: Path = COLLECTOR
+    devices: tuple[str, ...] = ("virtio-serial-pci", f"virtserialport,chardev=port,name={PORT}")
+
+    @staticmethod
+    def of(kernel: Kernel, cpu_model: str, **more: object) -> BootRequest:
+        """Return a request to boot a kernel that was fetched."""
+        request = BootRequest(
+            kernel_image=kernel.image,
+            modules_dir=kernel.modules_dir,
+            arch=kernel.arch,
+            cpu_model=cpu_model,
+            config=kernel.config,
+        )
+        return replace(request, **more)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class BootResult:
+    """How it went.
+
+    :param snapshot: only when booted.
+    :param why: why it was lost or refused, one line.
+    :param lacking: features of the model that the emulator lacks, as the emulator names them.
+    :param console: the last lines of the console; untrusted text.
+    """
+
+    status: BootStatus
+    snapshot: Snapshot | None
+    console: str
+    seconds: float
+    why: str = ""
+    lacking: tuple[str, ...] = ()
+
+
+def boot(request: BootRequest) -> BootResult:
+    """Boot once and return what the collector inside recorded.
+
+    :raises TargetError: QEMU or what the machine needs is not there. What happens from the moment
+        QEMU starts is a result, never an error.
+    """
+    machine = _machine(request.arch)
+    userland = request.userland or fetch_userland(request.arch)
+    with tempfile.TemporaryDirectory(prefix="uplift-boot-") as name:
+        place = Path(name)
+        _write_initramfs(request, machine, userland, place / "initramfs")
+        argv = command(request, place)
+        try:
+            ended = process.run(
+                argv, timeout=request.timeout, max_stdout=MAX_CONSOLE, max_file=MAX_SNAPSHOT
+            )
+        except OSError as error:
+            raise _not_installed(machine) from error
+        answers = [place / part for part in ("port", "line")]
+        return _result(request, machine, ended, answers)
+
+
+def command(request: BootRequest, place: Path) -> list[str]:
+    """Return QEMU's argument vector; ``place`` holds the initramfs and receives the answers."""
+    machine = _machine(request.arch)
+    model = f"{request.cpu_model},enforce" if _enforced(request, machine) else request.cpu_model
+    words = f"console={machine.console} panic=-1 {request.append}".strip()
+    return [
+        machine.program,
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-accel", _accelerator(request), "-cpu", model, "-m", str(request.memory_mib)),
+        *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
+        *("-chardev", f"file,id=line,path={_comma_free(place / 'line')}"),
+        *("-chardev", f"file,id=port,path={_comma_free(place / 'port')}"),
+        *machine.options,
+        *(word for device in request.devices for word in ("-device", device)),
+        *("-kernel", str(request.kernel_image), "-initrd", str(place / "initramfs")),
+        *("-append", words),
+    ]
+
+
+def lacking_features(warnings: str) -> tuple[str, ...]:
+    """Return the features that QEMU says the emulator lacks, in order, without doubles."""
+    found = (_NAMED.sub(r"\1", feature) for feature in _LACKING.findall(warnings))
+    return tuple(dict.fromkeys(found))
+
+
+def _machine(arch: str) -> Machine:
+    if arch in MACHINES:
+        return MACHINES[arch]
+    raise TargetError(
+        f"cannot boot a machine of {arch}",
+        "nobody has said yet how such a machine is emulated",
+        f"choose one of {', '.join(MACHINES)}",
+    )
+
+
+def _enforced(request: BootRequest, machine: Machine) -> bool:
+    return request.enforce and machine.enforces
+
+
+def _comma_free(path: Path) -> str:
+    return str(path).replace(",", ",,")  # QEMU's way to write a comma inside a value
+
+
+def _write_initramfs(request: BootRequest, machine: Machine, userland: Path, to: Path) -> None:
+    with to.open("wb") as stream:
+        stream.write(userland.read_bytes())
+        stream.write(initramfs.archive(_own_files(request, machine)))
+
+
+def _own_files(request: BootRequest, machine: Machine) -> Iterator[initramfs.Entry]:
+    """Yield what this boot adds to the interpreter: init, collector, modules, configuration."""
+    yield initramfs.character_device("dev/console", 5, 1)
+    # before /dev is mounted: without RDRAND, Python starts only where this one can be read
+    yield initramfs.character_device("dev/urandom", 1, 9)
+    yield initramfs.file("init", files(guest).joinpath("init.py").read_bytes(), executable=True)
+    yield initramfs.file("uplift/collector.py", request.collector.read_bytes())
+    words = "\n".join([machine.line, *request.options.arguments])
+    yield initramfs.file("uplift/arguments", words.encode())
+    yield initramfs.directory("uplift/modules")
+    for number, path in enumerate(_modules(request.modules_dir)):
+        yield initramfs.file(f"uplift/modules/{number:02}-{path.name}", path.read_bytes())
+    if request.config is not None:
+        yield initramfs.file(f"boot/{request.config.name}", request.config.read_bytes())
+
+
+def _modules(modules_dir: Path | None) -> Iterator[Path]:
+    for name in MODULES if modules_dir is not None else ():
+        yield from sorted(modules_dir.rglob(f"{name}.ko*"))[:1]  # type: ignore[union-attr]
+
+
+def _result(
+    request: BootRequest, machine: Machine, ended: process.Result, answers: Sequence[Path]
+) -> BootResult:
+    warnings = ended.stderr.decode("utf-8", "replace")
+    result = BootResult(
+        status=BootStatus.LOST,
+        snapshot=None,
+        console=_tail(ended.stdout),
+        seconds=ended.seconds,
+        lacking=lacking_features(warnings),
+    )
+    if ended.returncode > 0 and not ended.timed_out and not ended.stdout:
+        why = _last_line(warnings) or f"{machine.program} exited {ended.returncode}"
+        return replace(result, status=BootStatus.REFUSED, why=why)
+    snapshot = _answer(answers)
+    if snapshot is None:
+        return replace(result, why=_why_lost(request, ended))
+    captures = {**snapshot.captures, **_evidence(machine, ended)}
+    return replace(result, status=BootStatus.BOOTED, snapshot=replace(snapshot, captures=captures))
+
+
+def _answer(answers: Sequence[Path]) -> Snapshot | None:
+    """Return the first whole snapshot that arrived."""
+    for path in answers:
+        if not path.is_file() or not path.stat().st_size:
+            continue
+        try:
+            snapshot = snapshot_file.load(path)
+        except RecordingError:
+            continue
+        if snapshot.complete:
+            return snapshot
+    return None
+
+
+def _evidence(machine: Machine, ended: process.Result) -> dict[str, Capture]:
+    """Return what the emulator said, as a capture beside what the machine inside saw."""
+    capture = Capture(
+        id=f"cmd:{machine.program}/warnings",
+        status=CaptureStatus.OK,
+        data=ended.stderr,
+        how=shlex.join(ended.argv),
+        detail=f"exit {ended.returncode}",
+    )
+    return {capture.id: capture}
+
+
+def _why_lost(request: BootRequest, ended: process.Result) -> str:
+    if ended.timed_out:
+        return f"no answer within {request.timeout:g} s"
+    if ended.truncated:
+        return f"the console ran over {MAX_CONSOLE} bytes"
+    if ended.returncode < 0:
+        return f"the emulator was ended by signal {-ended.returncode}"
+    return "the machine stopped before the collector had answered"
+
+
+def _tail(console: bytes) -> str:
+    lines = console.decode("utf-8", "replace").replace("\r", "").splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+def _last_line(text: str) -> str:
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def _not_installed(machine: Machine) -> TargetError:
+    return TargetError(
+        "cannot boot an emulated machine",
+        f"{machine.program} is not installed",
+        f"install {machine.package}",
+    )
+
+
+def _accelerator(request: BootRequest) -> str:
+    if request.accel != "auto":
+        return request.accel
+    return "kvm" if kvm_starts_guests(request.arch) else "tcg"
+
+
+#: Firmware that does one thing: on x86, at the reset vector, write 1 to the exit device's port.
+_EXIT_X86 = b"\xb0\x01\xe6\xf4\xf4\xeb\xfd"  # mov al,1; out 0xf4,al; hlt; jmp to the hlt
+_EXIT_STATUS_X86 = 3  # isa-debug-exit: value * 2 + 1
+
+
+@cache
+def kvm_starts_guests(arch: str, accel: str = "kvm") -> bool:
+    """Whether a guest starts under KVM here, found by starting one.
+
+    ``/dev/kvm`` proves little: in a virtual machine it may be there and no guest runs.
+    """
+    if os.uname().machine != arch or arch != "x86_64":
+        return False
+    with tempfile.TemporaryDirectory(prefix="uplift-kvm-") as name:
+        firmware = Path(name) / "firmware"
+        # a processor starts 16 bytes below the firmware's end
+        firmware.write_bytes(_EXIT_X86.ljust(16, b"\0").rjust(64 << 10, b"\0"))
+        argv = [
+            MACHINES[arch].program,
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-machine", "pc", "-accel", accel, "-m", "16", "-bios", str(firmware)),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=0x01"),
+        ]
+        try:
+            return process.run(argv, timeout=10).returncode == _EXIT_STATUS_X86
+        except OSError:
+            return False
