@@ -6,6 +6,7 @@ A new notation is one new module with ``NAME`` and either ``recognises`` and ``l
 
 from __future__ import annotations
 
+import zlib
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from uplift.facts.imports import tree_reader
 from uplift.facts.model import Snapshot
 
 HEAD = 64 << 10
+_GZIP = b"\x1f\x8b"
 FILE_LIMIT = 64 << 20  #: no recording of one machine by another program comes near this
 
 
@@ -45,36 +47,49 @@ def load_path(path: Path) -> Snapshot:
             error.strerror or str(error),
             "name a snapshot, a recording, or a target such as ssh:host",
         ) from None
-    if snapshot_file.recognises(head):
+    if snapshot_file.recognises(_unzipped(head)):
         return snapshot_file.load(path)
-    if tree_reader.recognises(path.name, head):
+    if tree_reader.is_archive(head):
         return _load_tree(path)
     return _load_file(path, head)
+
+
+def _unzipped(head: bytes) -> bytes:
+    """Return the beginning of what gzip packed; ``head`` itself where it is no gzip."""
+    if not head.startswith(_GZIP):
+        return head
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD)
+    except zlib.error:
+        return head
 
 
 def _load_file(path: Path, head: bytes) -> Snapshot:
     for importer in importers():
         if hasattr(importer, "recognises") and importer.recognises(path.name, head):
-            return importer.load(path.name, _read(path))
-    raise RecordingError(
-        f"cannot read {path}",
-        "its notation is none that uplift knows",
-        f"pass a snapshot of `uplift scan --save`, or one of: {_known()}",
-    )
+            snapshot: Snapshot = importer.load(path.name, _read(path))
+            return snapshot
+    raise _unknown(path, "its notation is none that uplift knows")
 
 
 def _load_tree(path: Path) -> Snapshot:
-    names = frozenset(tree_reader.names(path))
-    for importer in importers():
-        if hasattr(importer, "recognises_tree") and importer.recognises_tree(names):
-            files = tree_reader.read(path, getattr(importer, "wanted", lambda name: True))
-            return importer.load_tree(path.name, files)
-    raise RecordingError(
-        f"cannot read {path}",
-        "it holds no recording that uplift knows",
-        f"pass a directory or tarball of: {_known()}",
-    )
+    """Read the tree once, keeping what any importer wants, then ask each whether it is its own."""
+    mine = [importer for importer in importers() if hasattr(importer, "recognises_tree")]
+    tree = tree_reader.read(path, lambda name: any(importer.wanted(name) for importer in mine))
+    for importer in mine:
+        if importer.recognises_tree(tree.names):
+            snapshot: Snapshot = importer.load_tree(path.name, tree)
+            return snapshot
+    raise _unknown(path, "it holds no recording that uplift knows")
 
+
+def _unknown(path: Path, cause: str) -> RecordingError:
+    known = ", ".join(importer.NAME for importer in importers())
+    return RecordingError(
+        f"cannot read {path}",
+        cause,
+        f"pass a snapshot of `uplift scan --save`, or a recording that one of these reads: {known}",
+    )
 
 
 def _read(path: Path) -> bytes:
@@ -87,7 +102,3 @@ def _read(path: Path) -> bytes:
             "pass the recording of one machine",
         )
     return data
-
-
-def _known() -> str:
-    return ", ".join(importer.NAME for importer in importers())
