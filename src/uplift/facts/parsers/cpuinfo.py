@@ -324,6 +324,14 @@ def _distinct_flags(every: Iterable[Mapping[str, str]]) -> list[frozenset[str]]:
     return [flags for flags in seen.values() if flags is not None]
 
 
+def microcode(text: str) -> int | None:
+    """Return the lowest microcode revision in a cpuinfo text; None where it names none."""
+    info = read(text)
+    found = dict(_microcode([info.of(cpu) for cpu in info.cpus] or [info.common]))
+    revision = found.get("cpuinfo.microcode")
+    return revision if isinstance(revision, int) else None
+
+
 def _microcode(every: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, Value]]:
     revisions = {_hexadecimal(text) for fields in every if (text := fields.get("microcode"))}
     known = sorted(revision for revision in revisions if revision is not None)

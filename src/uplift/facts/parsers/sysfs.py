@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Union
@@ -101,6 +102,12 @@ class SysTree:
             int(tail) for tail in tails if tail.isascii() and tail.isdigit() and len(tail) < 7
         )
         return sorted(number for number in numbers if number < MAX_CPU)
+
+    def numbered_sizes(self, prefix: str, unit: str) -> list[int]:
+        """Return n of every name ``<prefix><n><unit>``, in order (``hugepages-2048kB``)."""
+        names = [name for name in self.names() if name.startswith(prefix) and name.endswith(unit)]
+        sizes = (name[len(prefix) : -len(unit)] for name in names)
+        return sorted(int(text) for text in sizes if re.fullmatch(r"[0-9]{1,12}", text))
 
     @cached_property
     def _children(self) -> dict[str, set[str]]:
