@@ -183,6 +183,7 @@ def _chip(entry: Table, origin: str) -> Chip:
 
 
 _KIND_OF_FIELD = {"family": "x86", "implementer": "midr", "mvendorid": "riscv", "text": "platform"}
+_TEXTS = ("text", "brand", "system")
 
 
 def _signature(entry: Table, vendor: str) -> Signature:
@@ -191,10 +192,11 @@ def _signature(entry: Table, vendor: str) -> Signature:
         raise ValueError(f"a signature has one of {', '.join(_KIND_OF_FIELD)}, not {dict(entry)!r}")
     fields = []
     for field, value in entry.items():
-        if field != "text":
+        if field not in _TEXTS:
             low, high = value if isinstance(value, list) else (value, value)
             fields.append((field, int(low), int(high)))
-    return Signature(kinds[0], vendor, tuple(fields), entry.get("text", ""))
+    text = next((entry[name] for name in _TEXTS if name in entry), "")
+    return Signature(kinds[0], vendor, tuple(fields), text)
 
 
 def _silicon(entry: Table, origin: str) -> tuple[frozenset[str], Source]:

@@ -173,7 +173,9 @@ class Signature:
     kind: str
     vendor: str
     fields: tuple[tuple[str, int, int], ...]  #: (field, lowest, highest), inclusive
-    text: str = ""  #: for string signatures: what the platform string starts with
+    #: What the platform string starts with; x86: what the brand string contains; midr: what the
+    #: DMI vendor, product or board contains.
+    text: str = ""
 
 
 @dataclass(frozen=True)
