@@ -1,0 +1,101 @@
+"""KVM as the host's kernel offers it: whether a machine can be created, and what CPUID it supports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from uplift.facts.model import Capture, Parser, Reading, Value
+from uplift.facts.parsers.cpuid_notation import REGISTERS, read_text
+from uplift.facts.parsers.sysfs import SysTree
+
+CAPTURE = "probe:kvm"
+_MODULES = "tree:/sys/module/kvm"
+_MAX_TEXT = 24 << 20
+
+_CREATED = re.compile(r"^create-vm (ok|errno (\w+))", re.MULTILINE)
+_OPENED = re.compile(r"^(?:open|device) (ok|errno (\w+)|absent|denied)", re.MULTILINE)
+_API = re.compile(r"^api (\d{1,9})", re.MULTILINE)
+_CAPABILITY = re.compile(r"^cap (KVM_CAP_\w+) (-?\d{1,9})", re.MULTILINE)
+_LEAF_0 = re.compile(r"^\s*0x0{8}", re.MULTILINE)
+_DEVICE = {"ENOENT": "absent", "ENODEV": "absent", "ENXIO": "absent", "absent": "absent"}
+_DENIED = {"EACCES": "denied", "EPERM": "denied", "denied": "denied"}
+
+
+def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
+    text = captures[CAPTURE].text
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"it is longer than {_MAX_TEXT} bytes")
+    values = dict(_state(text))
+    if not values:
+        raise ValueError("line 1: neither 'api', 'open' nor 'create-vm' is told")
+    supported, _, emulated = text.partition("emulated:")
+    values.update(_registers("kvm.cpuid.", supported))
+    values.update(_registers("kvm.emulated.", emulated))
+    yield Reading(CAPTURE, values)
+
+
+def _state(text: str) -> Iterator[tuple[str, Value]]:
+    api, opened, created = (found.search(text) for found in (_API, _OPENED, _CREATED))
+    if api:
+        yield "kvm.api", int(api[1])
+    if created:
+        yield "kvm.available", created[1] == "ok"
+        if created[2]:
+            yield "kvm.create_error", created[2]
+    if opened and opened[1] != "ok":
+        error = opened[2] or opened[1]
+        yield "kvm.device", {**_DEVICE, **_DENIED}.get(error, "failed")
+        yield "kvm.available", False
+    elif api or created:
+        yield "kvm.device", "ok"
+    for found in _CAPABILITY.finditer(text):
+        yield f"kvm.capability.{found[1]}", int(found[2])
+
+
+def _registers(prefix: str, text: str) -> Iterator[tuple[str, Value]]:
+    if not _LEAF_0.search(text):
+        return
+    for (leaf, subleaf), registers in read_text(text, "cpuid-r")[0].leaves.items():
+        for name, value in zip(REGISTERS, registers, strict=True):
+            yield f"{prefix}{leaf:x}.{subleaf:x}.{name}", value
+
+
+def _implied(name: str, values: Mapping[str, Value]) -> Value | None:
+    """A leaf that KVM does not list is not offered: a guest reads zero there."""
+    for prefix in ("kvm.cpuid.", "kvm.emulated."):
+        if name.startswith(prefix) and name.endswith(REGISTERS):
+            return 0 if f"{prefix}0.0.eax" in values else None
+    return None
+
+
+def _parameters(captures: Mapping[str, Capture]) -> Iterator[Reading]:
+    for name, capture in captures.items():
+        module = name.rpartition("/")[2]
+        tree = SysTree.of(capture)
+        values: dict[str, Value] = {}
+        for parameter in tree.names("parameters"):
+            text = tree.text(f"parameters/{parameter}")
+            if text is not None:
+                values[f"kvm.parameter.{module}.{parameter}"] = text
+        yield Reading(name, values)
+
+
+PARSERS = (
+    Parser(
+        name="kvm",
+        declares=(
+            *("kvm.cpuid.", "kvm.emulated.", "kvm.capability."),
+            *("kvm.api", "kvm.available", "kvm.create_error", "kvm.device"),
+        ),
+        reads=(CAPTURE,),
+        parse=_parse,
+        implied=_implied,
+    ),
+    Parser(
+        name="kvm parameters",
+        declares=("kvm.parameter.",),
+        reads=(_MODULES, f"{_MODULES}_amd", f"{_MODULES}_intel"),
+        parse=_parameters,
+    ),
+)
