@@ -42,6 +42,7 @@ Reader = Callable[[Path], Iterable[Named]]
 READERS: tuple[tuple[str, str, str, Reader], ...] = (
     ("linux", "linux/cpuid.csv", cpuid_linux.KCPUID, cpuid_linux.kcpuid),
     ("linux", "linux/cpufeatures.h", cpuid_linux.CPUFEATURES, cpuid_linux.cpufeatures),
+    ("linux", "linux/scattered.c", cpuid_linux.SCATTERED, cpuid_linux.scattered),
     ("linux", "linux/reverse_cpuid.h", cpuid_linux.REVERSE_CPUID, cpuid_linux.kvm),
     ("linux", "linux/kvm_para.h", cpuid_linux.KVM_PARA, cpuid_linux.kvm_guest),
     ("linux", "linux/hvgdk_mini.h", cpuid_linux.HYPERV, cpuid_linux.hyperv),
@@ -90,7 +91,7 @@ def derive(trees: Iterable[Tree], cited: Iterable[Named]) -> list[Row]:
     corrections = [named for named in cited if named.vendors]
     for named in corrections:
         table.add(named, named.source)
-    for project, key, path, reader in READERS:
+    for project, _, path, reader in READERS:
         tree = by_project.get(project)
         if tree is not None:
             for named in reader(tree.path):

@@ -1,4 +1,4 @@
-"""CPUID fields that Linux names: kcpuid's table, feature flags, KVM and the hypervisors it meets."""
+"""CPUID fields that Linux names: kcpuid's table, feature flags, KVM and other hypervisors."""
 
 from __future__ import annotations
 
@@ -73,6 +73,22 @@ def cpufeatures(tree: Path) -> Iterator[Named]:
 def _register_in(line: str) -> str:
     match = re.search(r"\bE([A-D])X\b", line)
     return f"e{match[1].lower()}x" if match else ""
+
+
+SCATTERED = "arch/x86/kernel/cpu/scattered.c"
+_SCATTERED = re.compile(
+    r"\{ X86_FEATURE_(\w+),\s*CPUID_(E[A-D]X),\s*(\d+), (0x[0-9a-fA-F]+), (\d+) \}"
+)
+
+
+def scattered(tree: Path) -> Iterator[Named]:
+    """Yield the flags whose bits lie one by one in leaves of other fields."""
+    for line in lines_of(tree, SCATTERED):
+        found = _SCATTERED.search(line)
+        if found:
+            register = _REGISTERS.index(found[2].lower())
+            slot = bit(int(found[4], 16), int(found[5]), register, int(found[3]))
+            yield Named(slot, plain(found[1]), "linux/scattered.c")
 
 
 _KVM_LEAF = re.compile(r"\[(CPUID_\w+)\]\s*=\s*\{\s*(\w+),\s*(\d+), CPUID_(E[A-D]X)\}")
