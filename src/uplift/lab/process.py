@@ -7,6 +7,7 @@ import resource
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import IO
 DEFAULT_MAX_STDOUT = 64 << 20
 MAX_STDERR = 64 << 10
 _CHUNK = 64 << 10
+_STOP_SECONDS = 0.2  #: how often somebody's wish to stop is looked for
 _DRAIN_SECONDS = 0.5  #: what a child left behind may go on writing after its parent ended
 
 
@@ -44,9 +46,15 @@ class Result:
 
     @property
     def complaint(self) -> str:
-        """The last line of standard error that says something; untrusted text."""
-        lines = [line.strip() for line in self.stderr.decode("utf-8", "replace").splitlines()]
-        return next((line for line in reversed(lines) if line), "")
+        """The last line of standard error that says something, safe to print."""
+        lines = self.stderr.decode("utf-8", "replace").splitlines()
+        return printable(next((line for line in reversed(lines) if line.strip()), ""))
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """Return what another program wrote as one short line that cannot steer a terminal."""
+    kept = "".join(letter if letter.isprintable() else " " for letter in text[: limit + 1])
+    return " ".join(kept.split())[:limit]
 
 
 def run(  # noqa: PLR0913 - each is a limit or a part of what is started
@@ -56,6 +64,7 @@ def run(  # noqa: PLR0913 - each is a limit or a part of what is started
     timeout: float,
     max_stdout: int = DEFAULT_MAX_STDOUT,
     max_file: int = 0,
+    stop: threading.Event | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Result:
@@ -67,6 +76,7 @@ def run(  # noqa: PLR0913 - each is a limit or a part of what is started
     :param timeout: seconds; then the whole process group is killed.
     :param max_stdout: bytes; more kills the process group.
     :param max_file: bytes that any one file it writes may reach; 0 sets no limit.
+    :param stop: set from another thread, it ends the program as if its time were over.
     :raises OSError: the program cannot be started.
     """
     started = time.monotonic()
@@ -74,7 +84,7 @@ def run(  # noqa: PLR0913 - each is a limit or a part of what is started
         if max_file:
             with suppress(ProcessLookupError):
                 resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (max_file, max_file))
-        exchange = _Exchange(child, stdin, started + timeout, max_stdout)
+        exchange = _Exchange(child, stdin, started + timeout, max_stdout, stop)
         exchange.run()
     return Result(
         argv=tuple(argv),
@@ -121,7 +131,12 @@ class _Exchange:
     """Feeds a child and keeps what it writes, until it ends or a cap is reached."""
 
     def __init__(
-        self, child: subprocess.Popen[bytes], stdin: bytes, deadline: float, max_stdout: int
+        self,
+        child: subprocess.Popen[bytes],
+        stdin: bytes,
+        deadline: float,
+        max_stdout: int,
+        stop: threading.Event | None,
     ) -> None:
         self.stdout, self.stderr = bytearray(), bytearray()
         self.timed_out = self.truncated = False
@@ -129,6 +144,7 @@ class _Exchange:
         self._unsent = memoryview(stdin)
         self._deadline = deadline
         self._max_stdout = max_stdout
+        self._stop = stop
         self._selector = selectors.DefaultSelector()
         self._open = 0
 
@@ -153,13 +169,18 @@ class _Exchange:
         self._open += 1
 
     def _step(self) -> bool:
-        left = self._deadline - time.monotonic()
+        left = self._left()
         if left <= 0:
             self.timed_out = not self._has_exited()
             return False
-        for key, _ in self._selector.select(left):
+        for key, _ in self._selector.select(min(left, _STOP_SECONDS) if self._stop else left):
             key.data(key.fileobj)
         return True
+
+    def _left(self) -> float:
+        if self._stop is not None and self._stop.is_set():
+            return 0
+        return self._deadline - time.monotonic()
 
     def _see_exit(self, exited: int) -> None:
         """The child ended: what it left behind must not keep us."""
@@ -173,7 +194,7 @@ class _Exchange:
     def _wait_for_exit(self) -> None:
         """Give a child that closed its outputs the rest of its time, without collecting it."""
         while not self._has_exited():
-            if time.monotonic() > self._deadline:
+            if self._left() <= 0:
                 self.timed_out = True
                 return
             time.sleep(0.005)

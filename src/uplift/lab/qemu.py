@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,13 +22,14 @@ from uplift.errors import RecordingError, TargetError
 from uplift.facts import snapshot_file
 from uplift.facts.model import Capture, CaptureStatus, Snapshot
 from uplift.lab import guest, initramfs, process
-from uplift.lab.local import COLLECTOR, Options
+from uplift.lab.model import Options
 from uplift.lab.packages import Kernel, fetch_userland
 
 PORT = "uplift.snapshot"
 MAX_CONSOLE = 4 << 20
 MAX_SNAPSHOT = 64 << 20
 TAIL_LINES = 80
+_KVM_SECONDS = 30.0
 #: What a virtio port needs, each after what it depends on; built-in ones are not found, and fine.
 MODULES = (
     "virtio_ring",
@@ -99,8 +99,8 @@ class BootRequest:
     :param config: the kernel's configuration, so that the collector finds it.
     :param append: added to the kernel's command line.
     :param enforce: refuse the model rather than drop what the emulator lacks (x86).
-    :param accel: ``tcg`` (emulation, the same everywhere), ``kvm``, or ``auto``: KVM where a guest
-        of this architecture really starts.
+    :param accel: ``tcg`` (emulation, the same everywhere), ``kvm``, or ``auto``: KVM if this very
+        machine boots so within 30 s, else TCG.
     :param userland: a cpio archive with a Python; None: fetched with apt.
     :param options: how the collector inside collects.
     :param timeout: seconds until the machine is lost.
@@ -118,7 +118,6 @@ class BootRequest:
     memory_mib: int = 512
     userland: Path | None = None
     options: Options = field(default_factory=Options)
-    collector: Path = COLLECTOR
     devices: tuple[str, ...] = ("virtio-serial-pci", f"virtserialport,chardev=port,name={PORT}")
 
     @staticmethod
@@ -139,6 +138,7 @@ class BootResult:
     """How it went.
 
     :param snapshot: only when booted.
+    :param accel: what ran it, ``tcg`` or ``kvm``.
     :param why: why it was lost or refused, one line.
     :param lacking: features of the model that the emulator lacks, as the emulator names them.
     :param console: the last lines of the console; untrusted text.
@@ -148,6 +148,7 @@ class BootResult:
     snapshot: Snapshot | None
     console: str
     seconds: float
+    accel: str
     why: str = ""
     lacking: tuple[str, ...] = ()
 
@@ -158,6 +159,8 @@ def boot(request: BootRequest) -> BootResult:
     :raises TargetError: QEMU or what the machine needs is not there. What happens from the moment
         QEMU starts is a result, never an error.
     """
+    if request.accel == "auto":
+        return _boot_somehow(request)
     machine = _machine(request.arch)
     userland = request.userland or fetch_userland(request.arch)
     with tempfile.TemporaryDirectory(prefix="uplift-boot-") as name:
@@ -174,6 +177,16 @@ def boot(request: BootRequest) -> BootResult:
         return _result(request, machine, ended, answers)
 
 
+def _boot_somehow(request: BootRequest) -> BootResult:
+    """Try KVM by booting: inside a virtual machine a guest may start and then hang."""
+    emulated = replace(request, accel="tcg")
+    if request.arch != os.uname().machine or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return boot(emulated)
+    quick = replace(request, accel="kvm", timeout=min(request.timeout, _KVM_SECONDS))
+    result = boot(quick)
+    return result if result.status is BootStatus.BOOTED else boot(emulated)
+
+
 def command(request: BootRequest, place: Path) -> list[str]:
     """Return QEMU's argument vector; ``place`` holds the initramfs and receives the answers."""
     machine = _machine(request.arch)
@@ -182,7 +195,7 @@ def command(request: BootRequest, place: Path) -> list[str]:
     return [
         machine.program,
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-accel", _accelerator(request), "-cpu", model, "-m", str(request.memory_mib)),
+        *("-accel", request.accel, "-cpu", model, "-m", str(request.memory_mib)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         *("-chardev", f"file,id=line,path={_comma_free(place / 'line')}"),
         *("-chardev", f"file,id=port,path={_comma_free(place / 'port')}"),
@@ -229,7 +242,7 @@ def _own_files(request: BootRequest, machine: Machine) -> Iterator[initramfs.Ent
     # before /dev is mounted: without RDRAND, Python starts only where this one can be read
     yield initramfs.character_device("dev/urandom", 1, 9)
     yield initramfs.file("init", files(guest).joinpath("init.py").read_bytes(), executable=True)
-    yield initramfs.file("uplift/collector.py", request.collector.read_bytes())
+    yield initramfs.file("uplift/collector.py", request.options.collector.read_bytes())
     words = "\n".join([machine.line, *request.options.arguments])
     yield initramfs.file("uplift/arguments", words.encode())
     yield initramfs.directory("uplift/modules")
@@ -253,10 +266,11 @@ def _result(
         snapshot=None,
         console=_tail(ended.stdout),
         seconds=ended.seconds,
+        accel=request.accel,
         lacking=lacking_features(warnings),
     )
     if ended.returncode > 0 and not ended.timed_out and not ended.stdout:
-        why = _last_line(warnings) or f"{machine.program} exited {ended.returncode}"
+        why = ended.complaint or f"{machine.program} exited {ended.returncode}"
         return replace(result, status=BootStatus.REFUSED, why=why)
     snapshot = _answer(answers)
     if snapshot is None:
@@ -297,7 +311,7 @@ def _why_lost(request: BootRequest, ended: process.Result) -> str:
     if ended.truncated:
         return f"the console ran over {MAX_CONSOLE} bytes"
     if ended.returncode < 0:
-        return f"the emulator was ended by signal {-ended.returncode}"
+        return f"signal {-ended.returncode} ended the emulator: {ended.complaint}"
     return "the machine stopped before the collector had answered"
 
 
@@ -306,48 +320,9 @@ def _tail(console: bytes) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def _last_line(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
-
-
 def _not_installed(machine: Machine) -> TargetError:
     return TargetError(
         "cannot boot an emulated machine",
         f"{machine.program} is not installed",
         f"install {machine.package}",
     )
-
-
-def _accelerator(request: BootRequest) -> str:
-    if request.accel != "auto":
-        return request.accel
-    return "kvm" if kvm_starts_guests(request.arch) else "tcg"
-
-
-#: Firmware that does one thing: on x86, at the reset vector, write 1 to the exit device's port.
-_EXIT_X86 = b"\xb0\x01\xe6\xf4\xf4\xeb\xfd"  # mov al,1; out 0xf4,al; hlt; jmp to the hlt
-_EXIT_STATUS_X86 = 3  # isa-debug-exit: value * 2 + 1
-
-
-@cache
-def kvm_starts_guests(arch: str, accel: str = "kvm") -> bool:
-    """Whether a guest starts under KVM here, found by starting one.
-
-    ``/dev/kvm`` proves little: in a virtual machine it may be there and no guest runs.
-    """
-    if os.uname().machine != arch or arch != "x86_64":
-        return False
-    with tempfile.TemporaryDirectory(prefix="uplift-kvm-") as name:
-        firmware = Path(name) / "firmware"
-        # a processor starts 16 bytes below the firmware's end
-        firmware.write_bytes(_EXIT_X86.ljust(16, b"\0").rjust(64 << 10, b"\0"))
-        argv = [
-            MACHINES[arch].program,
-            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-machine", "pc", "-accel", accel, "-m", "16", "-bios", str(firmware)),
-            *("-device", "isa-debug-exit,iobase=0xf4,iosize=0x01"),
-        ]
-        try:
-            return process.run(argv, timeout=10).returncode == _EXIT_STATUS_X86
-        except OSError:
-            return False
