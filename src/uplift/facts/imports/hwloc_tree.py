@@ -21,6 +21,8 @@ def wanted(name: str) -> bool:
 
 def recognises_tree(names: frozenset[str]) -> bool:
     """Whether a tree with these names holds a part of ``/sys`` or ``/proc`` that hwloc reads."""
+    if "proc/hwloc-nofile-info" not in names and lscpu_dump.recognises_tree(names):
+        return False
     return root_tree.looks_like_one(names) and not any(
         name.startswith("sos_commands/") for name in names
     )

@@ -116,11 +116,23 @@ def read_archive(raw: BinaryIO, origin: str, wanted: Wanted) -> Tree:
     return keeper.tree()
 
 
-def is_archive(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` may be a tar archive, compressed or not."""
-    if any(head.startswith(magic) for magic in _MAGICS):
-        return True
-    return head[257:262] == b"ustar"
+def names(path: Path) -> frozenset[str]:
+    """Return the names in a directory or an archive, below the root that all of them share.
+
+    :raises RecordingError: as :func:`read`.
+    """
+    return read(path, lambda _name: False).names
+
+
+def recognises(name: str, head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a tar archive, compressed or not."""
+    try:
+        block = _decompressed(io.BytesIO(head)).read(_BLOCK)
+        return bool(block.strip(b"\0")) and bool(tarfile.TarInfo.frombuf(block, "utf-8", "replace"))
+    except _Refused:  # only zstd: what is in it is not known before it is tried
+        return ".tar" in name or ".tzst" in name
+    except (tarfile.HeaderError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError):
+        return False
 
 
 class _Refused(Exception):

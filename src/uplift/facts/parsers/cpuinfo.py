@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from uplift.facts.model import Capture, Parser, Reading, Value
-from uplift.facts.parsers import arm_parts, lscpu_output, sysfs
+from uplift.facts.parsers import arm_parts, arm_sysreport, lscpu_output, sysfs
 
 MAX_LINES = 2_000_000
 CAPTURE = "file:/proc/cpuinfo"
@@ -372,11 +372,14 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
         if name in captures:
             yield _from_lscpu(captures[name])
             return
+    if arm_sysreport.CAPTURE in captures:
+        report = arm_sysreport.read(captures[arm_sysreport.CAPTURE].text)
+        yield Reading(arm_sysreport.CAPTURE, arm_sysreport.cpuinfo_values(report))
 
 
 PARSER = Parser(
     name="cpuinfo",
     declares=("cpuinfo.",),
-    reads=(CAPTURE, *lscpu_output.CAPTURES),
+    reads=(CAPTURE, *lscpu_output.CAPTURES, arm_sysreport.CAPTURE),
     parse=_parse,
 )

@@ -12,6 +12,7 @@ from uplift.facts.parsers.sysfs import SysTree
 EFI = "list:/sys/firmware/efi"
 FIRMWARE = "list:/sys/firmware"
 VARIABLES = "file:/sys/firmware/efi/efivars/"
+BOOT_MANAGER = "cmd:efibootmgr/text"
 MOKUTIL = "cmd:mokutil/sb-state"
 TPM = "tree:/sys/class/tpm"
 CPU_TREE = "tree:/sys/devices/system/cpu"
@@ -26,6 +27,10 @@ def _efi(captures: Mapping[str, Capture]) -> Iterator[Reading]:
         yield Reading(EFI, {"firmware.efi": True})
     elif FIRMWARE in captures:
         yield Reading(FIRMWARE, {"firmware.efi": "efi" in captures[FIRMWARE].text.split()})
+    elif BOOT_MANAGER in captures:
+        text = captures[BOOT_MANAGER].text
+        if "BootOrder" in text or "BootCurrent" in text or "not supported" in text:
+            yield Reading(BOOT_MANAGER, {"firmware.efi": "not supported" not in text})
 
 
 def _secure_boot(captures: Mapping[str, Capture]) -> Iterator[Reading]:
@@ -89,6 +94,6 @@ PARSER = Parser(
         "firmware.tpm",
         "firmware.microcode",
     ),
-    reads=(EFI, FIRMWARE, VARIABLES + "*", MOKUTIL, TPM, CPU_TREE, cpuinfo.CAPTURE),
+    reads=(EFI, FIRMWARE, VARIABLES + "*", BOOT_MANAGER, MOKUTIL, TPM, CPU_TREE, cpuinfo.CAPTURE),
     parse=_parse,
 )

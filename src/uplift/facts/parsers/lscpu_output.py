@@ -224,7 +224,7 @@ def cpu_list(text: str) -> int:
 
 
 def _caches(report: Report) -> Iterator[tuple[str, Value]]:
-    """Yield sizes over all instances; old versions print one instance and no number of them."""
+    """Yield sizes over all instances; before 2.34 (``32K``) lscpu printed the size of one."""
     for short, name in _CACHE_NAMES.items():
         found = _SIZE.match(report.get(name))
         if found is None or not re.fullmatch(r"\d+(\.\d+)?", found[1]):
@@ -234,6 +234,8 @@ def _caches(report: Report) -> Iterator[tuple[str, Value]]:
         if found[3] is not None:
             yield f"cache.{short.lower()}", size
             yield f"cache.{short.lower()}.instances", int(found[3])
+        elif "iB" in report.get(name):
+            yield f"cache.{short.lower()}", size
         else:
             yield f"cache.{short.lower()}.each", size
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from uplift.facts.model import Capture, Parser, Reading, Value
-from uplift.facts.parsers import sysfs
+from uplift.facts.parsers import arm_sysreport, sysfs
 from uplift.facts.parsers.sysfs import SysTree
 
 MEMINFO = "file:/proc/meminfo"
@@ -82,6 +82,9 @@ def _nodes(tree: SysTree) -> Iterator[tuple[str, Value]]:
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     if MEMINFO in captures:
         yield Reading(MEMINFO, _meminfo(captures[MEMINFO].text))
+    elif arm_sysreport.CAPTURE in captures:
+        report = arm_sysreport.read(captures[arm_sysreport.CAPTURE].text)
+        yield Reading(arm_sysreport.CAPTURE, arm_sysreport.memory_values(report))
     for name, values in ((POOLS, _pools), (THP, _thp), (NODES, _nodes)):
         if name in captures:
             yield Reading(name, dict(values(SysTree.of(captures[name]))))
@@ -90,6 +93,6 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 PARSER = Parser(
     name="memory",
     declares=("memory.",),
-    reads=(MEMINFO, POOLS, THP, NODES),
+    reads=(MEMINFO, POOLS, THP, NODES, arm_sysreport.CAPTURE),
     parse=_parse,
 )

@@ -20,6 +20,7 @@ from uplift.facts.parsers.sysfs import SysTree
 
 CPUID = "probe:cpuid"
 DETECT_VIRT = "cmd:systemd-detect-virt"
+HOSTNAMECTL = "cmd:hostnamectl/status"
 DMI = "tree:/sys/class/dmi/id"
 SYSINFO = "file:/proc/sysinfo"
 DEVICE_TREE = "tree:/proc/device-tree"
@@ -189,6 +190,11 @@ def _from_detect_virt(captures: Captures) -> Finding | None:
     return Finding("", "none") if "none" in captures[DETECT_VIRT].text.split() else None
 
 
+def _from_hostnamectl(captures: Captures) -> Finding | None:
+    found = re.search(r"Virtualization: (\S+)", captures[HOSTNAMECTL].text)
+    return Finding(_DETECTED[found[1]], found[1]) if found and found[1] in _DETECTED else None
+
+
 _CONTROL_PROGRAM = re.compile(r"Control Program:[ \t]*(\S[^\n]{0,80})")
 
 
@@ -308,6 +314,7 @@ def _from_container(captures: Captures) -> Finding | None:
 _SOURCES: tuple[tuple[tuple[str, ...], Source], ...] = (
     ((CPUID,), _from_cpuid),
     ((DETECT_VIRT,), _from_detect_virt),
+    ((HOSTNAMECTL,), _from_hostnamectl),
     ((SYSINFO,), _from_sysinfo),
     ((XEN_TYPE, XEN_ROLE, PROC_NAMES), _from_xen),
     ((DEVICE_TREE,), _from_device_tree),
@@ -411,7 +418,17 @@ PARSER = Parser(
     name="platform",
     declares=("platform.",),
     reads=(
-        *(CPUID, DETECT_VIRT, DMI, SYSINFO, DEVICE_TREE, XEN_TYPE, XEN_ROLE, XEN_FEATURES),
+        *(
+            CPUID,
+            DETECT_VIRT,
+            HOSTNAMECTL,
+            DMI,
+            SYSINFO,
+            DEVICE_TREE,
+            XEN_TYPE,
+            XEN_ROLE,
+            XEN_FEATURES,
+        ),
         *(PROC_NAMES, PCI_TREE, PCI_LIST, LOG, STATUS, cpuinfo.CAPTURE, *lscpu_output.CAPTURES),
     ),
     parse=_parse,

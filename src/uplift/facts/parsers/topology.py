@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from uplift.facts.model import Capture, Parser, Reading, Value
-from uplift.facts.parsers import cpuinfo, lscpu_output, sysfs
+from uplift.facts.parsers import arm_sysreport, cpuinfo, lscpu_output, sysfs
 from uplift.facts.parsers.sysfs import SysTree
 
 CPU_TREE = "tree:/sys/devices/system/cpu"
@@ -347,6 +347,9 @@ def _without_sysfs(captures: Mapping[str, Capture], info: cpuinfo.CpuInfo) -> It
             return
     if cpuinfo.CAPTURE in captures:
         yield Reading(cpuinfo.CAPTURE, _from_cpuinfo(info))
+    elif arm_sysreport.CAPTURE in captures:
+        sysreport = arm_sysreport.read(captures[arm_sysreport.CAPTURE].text)
+        yield Reading(arm_sysreport.CAPTURE, arm_sysreport.topology_values(sysreport))
 
 
 PARSER = Parser(
@@ -359,6 +362,7 @@ PARSER = Parser(
         SYSINFO,
         cpuinfo.CAPTURE,
         *lscpu_output.CAPTURES,
+        arm_sysreport.CAPTURE,
     ),
     parse=_parse,
 )
