@@ -120,6 +120,7 @@ FILES = """
 /sys/devices/system/clocksource/clocksource0/available_clocksource
 /usr/local/cuda/version.json
 /opt/rocm/.info/version
+/usr/lib/{triplet}/pkgconfig/libdpdk.pc
 /usr/lib/jvm/*/release
 """.split()
 
@@ -380,7 +381,6 @@ COMMANDS = (
     command("cmd:postgres/version", "postgres --version"),
     command("cmd:postgres/config", "pg_config", deep=True),
     command("cmd:dpdk/version", "dpdk-testpmd --version", deep=True, stream="both"),
-    command("cmd:pkg-config/dpdk", "pkg-config --modversion libdpdk"),
     command("cmd:ovs-vsctl/version", "ovs-vsctl --version"),
     command("cmd:ovs-vswitchd/version", "ovs-vswitchd --version"),
     command("cmd:ovs-vsctl/show-config", "ovs-vsctl --timeout=2 --format=json"
@@ -785,6 +785,7 @@ class Context(object):
         self.children = set()
         self.bytes = 0
         self.daemons = None
+        self.answers = {}
 
     def at(self, path):
         """Return where ``path`` lies: below the root under test, or where it says."""
@@ -1315,6 +1316,16 @@ def run(context, argv, seconds=0.0, stdin=b"", limit=MAX_CAPTURE):
     return Result(OK if code == 0 else failure(err), code, out, err)
 
 
+def run_once(context, argv):
+    """Run a command whose answer several captures need; the second asker waits for the first."""
+    with context.lock:
+        lock, answer = context.answers.setdefault(argv, (threading.Lock(), []))
+    with lock:
+        if not answer:
+            answer.append(run(context, argv))
+        return answer[0]
+
+
 def feed(child, stdin):
     if stdin:
         try:
@@ -1549,7 +1560,9 @@ def record_gcc_native(context, name, path):
 
 def record_clang_help(context, name, path):
     argv = (path, "--print-supported-cpus")
-    return ran(context, "cmd:%s/target-help" % name, argv, stream="both")
+    result = run_once(context, argv)
+    data = result.out + result.err
+    return capture("cmd:%s/target-help" % name, result.status, data, joined(argv), detail_of(result))
 
 
 def record_clang_native(context, name, path):
@@ -1691,7 +1704,7 @@ def record_clang_accepts(context, name, path):
 
 def ask_clang_cpus(context, asked, path, option, wanted):
     argv = (path, "--print-supported-cpus")
-    result = run(context, argv)
+    result = run_once(context, argv)
     asked.how.append(joined(argv))
     known = set(re.findall(r"^\t(\S+)$", (result.out + result.err).decode("utf-8", "replace"), re.M))
     if known:
