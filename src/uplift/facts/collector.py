@@ -2655,7 +2655,7 @@ EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9][\w.-]{0,250}(?![\w-])
 URL_SECRET = re.compile(r"(\w{2,12}://)([^/\s:@\"']{1,100}:[^/\s@\"']{1,200})(?=@)")
 HOME = re.compile(r"(/home/|/Users/|/var/home/)([^/\s:\"'\\,;]+)")
 SECRET_FIELD = re.compile(
-    r"(?i)((?:pass(?:word|wd|phrase)|secret|token|api_?key|auth|credential|identitytoken)[\w-]*[\"']?\s*[=:]\s*[\"']?)"
+    r"(?i)((?:pass(?:word|wd|phrase)|secret|token|api_?key|auth(?!entic)|credential|identitytoken)[\w-]*[\"']?\s*[=:]\s*[\"']?)"
     r"([^\s\"',;«]{3,})"
 )
 SERIAL_FIELD = re.compile(
@@ -2672,8 +2672,8 @@ SERIAL_KEY = re.compile(
     r"(?:^|[/_.-])(?:serial(?:[_-]?number)?|sn|asset_?tag|ppin|vpd|product_serial|board_serial|unique_id|eui|nguid|"
     r"wwid|wwn|partition_name)$", re.I)
 UUID_KEY = re.compile(r"(?:^|[/_.-])(?:uuid|guid|node_guid|sys_image_guid|port_guid|machine-id|boot_id|phys_switch_id|system-id)$", re.I)
-HOST_KEY = re.compile(r"(?:^|[/_.-])(?:hostname|nodename|host|domainname|fqdn|local_hostname|name_of_host|Name)$")
-SECRET_KEY = re.compile(r"(?:pass(?:word|wd)|secret|token|api_?key|credential|^auth$)", re.I)
+HOST_KEY = re.compile(r"(?:^|[/_.-])(?:hostname|nodename|host|domainname|fqdn|local_hostname|name_of_host)$")
+SECRET_KEY = re.compile(r"(?:^|[/_.-])(?:pass(?:word|wd)|secret|token|api_?key|credentials?|auth)$", re.I)
 NO_VALUE = re.compile(
     r"^\W*(?:|n/?a|none|null|unknown|empty|default string|not (?:specified|available|applicable|present|provided)"
     r"|to be filled.*|system serial number|chassis serial number|asset tag|no asset (?:tag|information)|0+|false|true|yes|no"
@@ -2684,8 +2684,12 @@ host ibm intel kernel kvm linux localhost local localdomain machine memory name 
 nvidia power qemu root security server silicon software storage system test ubuntu unknown user version
 virtual vm vms work x86 x86_64 aarch64 arm64 riscv64 s390x ppc64le git python java clang openssl
 """.split())
+#: Says nothing of this machine; the last is EFI's own name space for its variables.
 KEPT_ADDRESSES = frozenset((
-    "0.0.0.0", "127.0.0.1", "255.255.255.255", "::", "::1", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"))
+    "0.0.0.0", "127.0.0.1", "255.255.255.255", "::", "::1", "00:00:00:00:00:00",
+    "ff:ff:ff:ff:ff:ff", "8be4df61-93ca-11d2-aa0d-00e098032b8c"))
+#: Text without any of these holds no address and no field: only learned words are looked for.
+SUSPECT = re.compile(r"[:@=.<-]|/home|/Users|0x[0-9a-f]{15}|[0-9a-f]{12}|host|node|serial|tag", re.I)
 #: Columns of names and versions: a version such as 1.2.3.4 is no address there.
 VERSION_CAPTURES = re.compile(r"cmd:(dpkg-query|snap|rpm|[\w.+-]+)/(packages|list|version)$|probe:(libraries|library-calls)$")
 #: Numbers only: sixteen hexadecimal digits are no world-wide name there.
@@ -2717,6 +2721,7 @@ class Redactor(object):
         self.counts = {}
         self.words = {}
         self.pattern = None
+        self.known = {}
 
     def token(self, kind, value):
         """Return the placeholder of one value, the same for each of its spellings."""
@@ -2805,6 +2810,8 @@ class Redactor(object):
             return self.text(item.data.decode("latin-1"), item.id).encode("latin-1", "replace")
         if item.id in ("probe:identity", "probe:uname"):
             text = self.identity(text)
+        if item.id.endswith(("kernel/hostname", "/etc/hostname")) and text.strip():
+            return self.token("host", text).encode("utf-8") + b"\n"
         if text[:1] in "{[":
             return self.json(text, item.id).encode("utf-8", "surrogateescape")
         return self.text(text, item.id).encode("utf-8", "surrogateescape")
@@ -2835,6 +2842,8 @@ class Redactor(object):
         except (ValueError, RecursionError):
             return self.text(text, capture_id)
         changed = self.value(document, "", capture_id)
+        if changed == document:
+            return text
         return json.dumps(changed, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
     def value(self, value, key, capture_id):
@@ -2847,14 +2856,28 @@ class Redactor(object):
         kind = key_kind(key)
         if kind == "host" and capture_id.startswith("tree:"):
             kind = None
+        if key == "Name" and capture_id.startswith(("cmd:docker/info", "cmd:podman/info")):
+            kind = "host"
         if kind and not NO_VALUE.match(value.strip()) and "\u00ab" not in value:
             return self.token(kind, value.strip()) + ("\n" if value.endswith("\n") else "")
         return self.text(value, capture_id)
 
     def text(self, text, capture_id):
-        """Replace in running text, from the most particular notation to the plainest."""
-        if not text:
-            return text
+        """Replace in running text; short texts come again and again, so they are remembered."""
+        if len(text) > 256:
+            return self.replaced(text, capture_id)
+        key = (text, bool(NUMBER_CAPTURES.match(capture_id)), bool(VERSION_CAPTURES.match(capture_id)))
+        if key not in self.known:
+            if len(self.known) > 100000:
+                self.known.clear()
+            self.known[key] = self.replaced(text, capture_id) if SUSPECT.search(text) else self.worded(text)
+        return self.known[key]
+
+    def worded(self, text):
+        return self.pattern.sub(self.word, text) if self.pattern else text
+
+    def replaced(self, text, capture_id):
+        """Replace from the most particular notation to the plainest."""
         text = SSH_BANNER.sub(self.by("ssh-banner"), text)
         text = SSH_KEY.sub(self.by("ssh-key"), text)
         text = URL_SECRET.sub(self.second("secret"), text)
@@ -2876,7 +2899,7 @@ class Redactor(object):
             text = IPV4_TAIL.sub(self.ipv4, text)
         text = EMAIL.sub(self.by("email"), text)
         text = HOST_FIELD.sub(self.second("host"), text)
-        return self.pattern.sub(self.word, text) if self.pattern else text
+        return self.worded(text)
 
     def by(self, kind):
         def replaced(match):
