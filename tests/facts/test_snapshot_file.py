@@ -163,6 +163,12 @@ def test_too_many_captures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "line 4: there are more than 2 captures" in caught.value.cause
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_snapshot_is_recognised_by_its_first_line(pack: object) -> None:
+    assert snapshot_file.recognises(pack(HEADER))  # type: ignore[operator]
+    assert not snapshot_file.recognises(pack(b'{"lscpu":[]}'))  # type: ignore[operator]
+
+
 def test_a_stream_that_cannot_peek_is_read() -> None:
     class Plain(io.RawIOBase):
         def __init__(self, data: bytes) -> None:

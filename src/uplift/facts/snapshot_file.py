@@ -79,10 +79,12 @@ def read_bytes(data: bytes, origin: str) -> Snapshot:
 
 
 def recognises(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` (decompressed) is a snapshot."""
-    return (
-        head.lstrip()[:1] == b"{" and b'"uplift-snapshot/' in head[:MAX_HEADER].split(b"\n", 1)[0]
-    )
+    """Whether a file that begins with ``head``, plain or gzip, is a snapshot."""
+    if head.startswith(_GZIP):
+        with suppress(zlib.error):
+            head = zlib.decompressobj(wbits=31).decompress(head, MAX_HEADER)
+    first = head[:MAX_HEADER].lstrip().split(b"\n", 1)[0]
+    return first.startswith(b"{") and b'"uplift-snapshot/' in first
 
 
 def save(snapshot: Snapshot, path: Path) -> None:

@@ -27,7 +27,8 @@ _FILES = re.compile(
     |etc/(?:os-release|lsb-release|debian_version|default/grub|modprobe\.d/[^/]+\.conf)
     |sys/kernel/(?:cpu_byteorder|security/lockdown)
     |sys/hypervisor/(?:type|properties/features)
-    |sys/devices/virtual/misc/tdx_guest/[\w]+
+    |run/cloud-init/cloud-id
+    |proc/device-tree/(?:model|compatible|ibm,partition-name|hmc-managed\?|hypervisor/compatible)
     """,
     re.VERBOSE,
 )
@@ -97,12 +98,6 @@ _RULES = (
     _rule("tree:/sys/class/tpm", r"sys/(?:class|devices/.*)/tpm/(?P<rel>tpm\d+/\w+)"),
     _rule("tree:/sys/bus/cxl/devices", r"sys/(?:bus/cxl/devices)/(?P<rel>[^/]+/[^/]+)"),
     _rule("tree:/sys/bus/dsa/devices", r"sys/(?:bus/dsa/devices)/(?P<rel>[^/]+/[^/]+)"),
-    _rule(
-        "tree:/proc/device-tree",
-        r"""(?:proc/device-tree|sys/firmware/devicetree/base)/(?P<rel>
-            model|compatible|ibm,partition-name|hmc-managed\?|hypervisor/compatible
-            |chosen/qemu,graphic-width)""",
-    ),
 )
 
 #: Directories whose names alone become ``list:`` captures.
@@ -114,13 +109,11 @@ _LISTS = re.compile(
 
 def wanted(name: str) -> bool:
     """Whether a file of a root directory becomes part of a capture."""
-    if not name.startswith(("proc/", "sys/", "boot/", "etc/", "lib/", "usr/")):
+    if not name.startswith(("proc/", "sys/", "boot/", "etc/", "lib/", "usr/", "run/")):
         return False
     if _FILES.fullmatch(name):
         return True
-    return name.startswith(("sys/", "proc/device-tree/")) and any(
-        rule.pattern.fullmatch(name) for rule in _RULES
-    )
+    return name.startswith("sys/") and any(rule.pattern.fullmatch(name) for rule in _RULES)
 
 
 def looks_like_one(names: frozenset[str]) -> bool:

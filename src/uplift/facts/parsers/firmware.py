@@ -63,18 +63,18 @@ def _tpm(tree: SysTree) -> dict[str, Value]:
 
 
 def _microcode(captures: Mapping[str, Capture]) -> Iterator[Reading]:
-    """Read the lowest revision that any CPU runs; sysfs shows it where cpuinfo does not."""
+    """Read the lowest revision that any CPU runs; sysfs may be recorded for few CPUs only."""
+    if cpuinfo.CAPTURE in captures:
+        version = cpuinfo.microcode(captures[cpuinfo.CAPTURE].text)
+        if version is not None:
+            yield Reading(cpuinfo.CAPTURE, {"firmware.microcode": version})
+            return
     if CPU_TREE in captures:
         tree = SysTree.of(captures[CPU_TREE])
         paths = (f"cpu{cpu}/microcode/version" for cpu in tree.numbered("cpu"))
         versions = [int(text, 16) for path in paths if (text := tree.text(path))]
         if versions:
             yield Reading(CPU_TREE, {"firmware.microcode": min(versions)})
-            return
-    if cpuinfo.CAPTURE in captures:
-        version = cpuinfo.microcode(captures[cpuinfo.CAPTURE].text)
-        if version is not None:
-            yield Reading(cpuinfo.CAPTURE, {"firmware.microcode": version})
 
 
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:

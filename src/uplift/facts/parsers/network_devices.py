@@ -11,6 +11,7 @@ from uplift.facts.parsers.sysfs import SysTree
 TREE = "tree:/sys/class/net"
 FEATURES = "cmd:ethtool/"
 DRIVER = "cmd:ethtool-i/"
+DRIVERS = "probe:net-drivers"
 MAX_INTERFACES = 4096
 
 _FEATURE = re.compile(
@@ -73,9 +74,35 @@ def _driver(interface: str, text: str) -> dict[str, Value]:
     return {prefix + fact: fields[name] for name, fact in names if name in fields}
 
 
+_DRIVER_LINE = re.compile(r"(\S+) driver=(\S*) version=(.*) firmware=(.*) bus=(\S*)$")
+
+
+def _drivers(text: str) -> dict[str, Value]:
+    """Read one interface a line: ``eth0 driver=ice version=6.8.0 firmware=4.40 bus=0000:3b:00.0``.
+
+    :raises ValueError: a line is something else.
+    """
+    values: dict[str, Value] = {}
+    for number, line in enumerate(text.split("\n")[:MAX_INTERFACES], 1):
+        if not line.strip():
+            continue
+        found = _DRIVER_LINE.match(line)
+        if found is None:
+            raise ValueError(f"line {number}: {line[:60]!r} names no driver")
+        prefix = f"net.interface.{_slug(found[1])}."
+        for fact, value in zip(
+            ("driver", "driver_version", "firmware"), found.groups()[1:4], strict=True
+        ):
+            if value.strip():
+                values[prefix + fact] = value.strip()
+    return values
+
+
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     if TREE in captures:
         yield Reading(TREE, _interfaces(SysTree.of(captures[TREE])))
+    if DRIVERS in captures:
+        yield Reading(DRIVERS, _drivers(captures[DRIVERS].text))
     on: dict[str, set[str]] = {}
     for name, capture in captures.items():
         head, interface = name.rpartition("/")[0] + "/", name.rpartition("/")[2]
@@ -95,6 +122,6 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 PARSER = Parser(
     name="network_devices",
     declares=("net.interface.", "net.interfaces", "net.drivers", "net.offloads"),
-    reads=(TREE, FEATURES + "*", DRIVER + "*"),
+    reads=(TREE, DRIVERS, FEATURES + "*", DRIVER + "*"),
     parse=_parse,
 )

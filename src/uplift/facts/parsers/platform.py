@@ -23,7 +23,12 @@ DETECT_VIRT = "cmd:systemd-detect-virt"
 HOSTNAMECTL = "cmd:hostnamectl/status"
 DMI = "tree:/sys/class/dmi/id"
 SYSINFO = "file:/proc/sysinfo"
-DEVICE_TREE = "tree:/proc/device-tree"
+DEVICE_TREE = "file:/proc/device-tree/"
+MACHINE = DEVICE_TREE + "compatible"
+HOST = DEVICE_TREE + "hypervisor/compatible"
+PARTITION = DEVICE_TREE + "ibm,partition-name"
+MANAGED = DEVICE_TREE + "hmc-managed?"
+CLOUD_ID = "file:/run/cloud-init/cloud-id"
 XEN_TYPE = "file:/sys/hypervisor/type"
 XEN_ROLE = "file:/proc/xen/capabilities"
 XEN_FEATURES = "file:/sys/hypervisor/properties/features"
@@ -228,19 +233,17 @@ def _xen_kind(captures: Captures) -> str:
 
 
 def _from_device_tree(captures: Captures) -> Finding | None:
-    tree = SysTree.of(captures[DEVICE_TREE])
-    machine = (tree.text("compatible") or "").split("\0")
-    host = (tree.text("hypervisor/compatible") or "").strip("\0")
+    machine = captures[MACHINE].text.split("\0") if MACHINE in captures else []
+    host = captures[HOST].text.partition("\0")[0] if HOST in captures else ""
     if "ibm,powernv" in machine:
         return Finding("", "PowerNV")
-    if host.startswith("linux,kvm") or "qemu,pseries" in machine:
-        return Finding(
-            "kvm", host or "qemu,pseries", "para" if "qemu,pseries" in machine else "full"
-        )
-    if host.startswith("xen,"):
-        return Finding("xen", host)
-    if tree.has("ibm,partition-name") and tree.has("hmc-managed?"):
-        whole = (tree.text("ibm,partition-name") or "").strip("\0") == "full"
+    if "qemu,pseries" in machine:
+        return Finding("kvm", "qemu,pseries", "para")
+    for word, name in (("linux,kvm", "kvm"), ("xen,", "xen")):
+        if host.startswith(word):
+            return Finding(name, host)
+    if PARTITION in captures and MANAGED in captures:
+        whole = captures[PARTITION].text.strip("\0\n ") == "full"
         return Finding("phyp", "pHyp", "" if whole else "para")
     return Finding("?", "linux,dummy-virt") if "linux,dummy-virt" in machine else None
 
@@ -317,7 +320,7 @@ _SOURCES: tuple[tuple[tuple[str, ...], Source], ...] = (
     ((HOSTNAMECTL,), _from_hostnamectl),
     ((SYSINFO,), _from_sysinfo),
     ((XEN_TYPE, XEN_ROLE, PROC_NAMES), _from_xen),
-    ((DEVICE_TREE,), _from_device_tree),
+    ((MACHINE, HOST, PARTITION), _from_device_tree),
     ((DMI,), _from_firmware),
     ((LOG,), _from_log),
     ((PCI_LIST, PCI_TREE), _from_pci),
@@ -338,7 +341,9 @@ def _parse(captures: Captures) -> Iterator[Reading]:
     findings = list(_findings(captures))
     flagged = _flagged(captures)
     yield from _hypervisor(findings, flagged)
-    if DMI in captures:
+    if CLOUD_ID in captures:
+        yield Reading(CLOUD_ID, {"platform.cloud": _cloud_id(captures[CLOUD_ID].text)})
+    elif DMI in captures:
         yield Reading(DMI, dict(_cloud(captures)))
     if DETECT_VIRT in captures:
         words = _CONTAINERS.intersection(captures[DETECT_VIRT].text.split())
@@ -404,6 +409,13 @@ def _native_values(findings: list[tuple[str, Finding]], guest: bool) -> dict[str
     return values
 
 
+def _cloud_id(text: str) -> str:
+    """Read what cloud-init found, in the words that DMI's names are given here."""
+    word = text.strip()[:40]
+    names = {"aws": "amazon", "gce": "google", "aliyun": "alibaba", "none": "", "nocloud": ""}
+    return names.get(word, word)
+
+
 def _cloud(captures: Captures) -> Iterator[tuple[str, Value]]:
     names = _dmi(captures)
     tag = SysTree.of(captures[DMI]).text("chassis_asset_tag") or ""
@@ -424,7 +436,8 @@ PARSER = Parser(
             HOSTNAMECTL,
             DMI,
             SYSINFO,
-            DEVICE_TREE,
+            DEVICE_TREE + "*",
+            CLOUD_ID,
             XEN_TYPE,
             XEN_ROLE,
             XEN_FEATURES,

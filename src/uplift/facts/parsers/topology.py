@@ -29,6 +29,21 @@ _SIBLINGS = {
     "book": ("book_siblings",),
     "drawer": ("drawer_siblings",),
 }
+#: Files with a CPU's own number on each level, for trees that hold the sets of few CPUs.
+_IDS = {
+    "cluster": "cluster_id",
+    "die": "die_id",
+    "socket": "physical_package_id",
+    "book": "book_id",
+    "drawer": "drawer_id",
+}
+_ABOVE = {
+    "cluster": ("socket", "die"),
+    "die": ("socket",),
+    "socket": (),
+    "book": (),
+    "drawer": (),
+}
 _CACHE_LETTERS = {"Data": "d", "Instruction": "i"}
 _SPARC_CACHES = (("l1_icache_size", "l1i"), ("l1_dcache_size", "l1d"), ("l2_cache_size", "l2"))
 _SW_TOPOLOGY = re.compile(r"CPU Topology SW:((?:\s+\d{1,5}){6})")
@@ -61,16 +76,23 @@ def _siblings(tree: SysTree, cpu: int, level: str) -> int | None:
     return None
 
 
-def _sets(tree: SysTree, cpus: Iterable[int], level: str) -> list[int]:
-    """Return the distinct sets of siblings; one that shares a CPU with an earlier is no new one."""
-    found: list[int] = []
-    taken = 0
-    for cpu in cpus:
-        mask = _siblings(tree, cpu, level)
-        if mask and not mask & taken:
-            found.append(mask)
+def _count(tree: SysTree, cpus: list[int], level: str) -> int:
+    """Count the cores, sockets, … of ``cpus``: by sets of siblings, else by their numbers."""
+    masks = [_siblings(tree, cpu, level) for cpu in cpus]
+    if None in masks and (tree.has(f"cpu{cpus[0]}/topology/{_IDS.get(level, '?')}")):
+        return len({_place(tree, cpu, level) for cpu in cpus})
+    found = taken = 0
+    for mask in masks:
+        if mask and not mask & taken:  # one that shares a CPU with an earlier set is no new one
+            found += 1
             taken |= mask
     return found
+
+
+def _place(tree: SysTree, cpu: int, level: str) -> tuple[str | None, ...]:
+    """Return the numbers of a CPU's socket, die, …; they count from 0 in each one above."""
+    levels = (*_ABOVE.get(level, ()), level)
+    return tuple(tree.text(f"cpu{cpu}/topology/{_IDS[above]}") for above in levels)
 
 
 def _bits(mask: int) -> Iterator[int]:
@@ -104,18 +126,15 @@ def _working(tree: SysTree, cpus: int) -> list[int]:
 def _counts(tree: SysTree, cpus: int) -> dict[str, int]:
     """Count threads, cores, sockets, … among ``cpus``, a mask."""
     working = _working(tree, cpus)
-    sets = {level: _sets(tree, working, level) for level in _SIBLINGS}
-    if not sets["core"]:
+    if not working:
         return {}
-    counts = {"cores": len(sets["core"])}
-    counts["threads_per_core"] = max(
-        (siblings or 1).bit_count()
-        for cpu in working
-        for siblings in [_siblings(tree, cpu, "core")]
-    )
+    threads = (_siblings(tree, cpu, "core") or 1 for cpu in working)
+    counts = {"cores": _count(tree, working, "core")}
+    counts["threads_per_core"] = max(siblings.bit_count() for siblings in threads)
     for level in ("socket", "book", "drawer", "die", "cluster"):
-        if sets[level]:
-            counts[f"{level}s"] = len(sets[level])
+        found = _count(tree, working, level)
+        if found:
+            counts[f"{level}s"] = found
     counts.update(_ratios(counts))
     return counts
 
