@@ -331,8 +331,8 @@ _NOTATIONS = {
         ),
         candidate=re.compile(rf"0x{_HEX}{{8}}\b[^\n=]*:"),
         own=re.compile(
-            r"0x(?:0000000[1b]|0000001f|80000026|8000001e).*|^CPU.*\n?",
-            re.MULTILINE | re.IGNORECASE,
+            r"0x(?:00000001\b[^=\n]*=0x.{8} ebx=0x(?P<id>..)|0000000b|0000001f|80000026|8000001e)",
+            re.IGNORECASE,
         ),
         entry=_cpuid_r_entry,
     ),
