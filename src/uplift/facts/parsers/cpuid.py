@@ -6,7 +6,7 @@ first processor's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from uplift.facts.model import Capture, Parser, Reading, Snapshot, Value
@@ -29,8 +29,9 @@ _ZERO: Registers = (0, 0, 0, 0)
 _STATES_MAX_SUBLEAF = frozenset({0x7, 0x14, 0x17, 0x18, 0x1D, 0x20, 0x24})
 #: Leaves whose subleaf 0 lists the others in a bit map: the register's index.
 _LISTS_SUBLEAVES = {0xF: 3, 0x10: 1, 0x23: 0, 0x80000020: 1}
-_OTHER_VENDORS = {
-    0xC: ("CentaurHauls", "  Shanghai  "),
+#: Blocks of leaves that only some vendors have.
+_VENDORS_OF_BLOCK = {
+    0xC000: ("CentaurHauls", "  Shanghai  "),
     0x8086: ("GenuineTMx86", "TransmetaCPU"),
 }
 
@@ -50,7 +51,7 @@ def parse(captures: Mapping[str, Capture]) -> Iterable[Reading]:
     """Read ``probe:cpuid`` in the notation that its ``format`` names."""
     capture = captures[CAPTURE]
     cores = read(capture.data, capture.format or DEFAULT_NOTATION)
-    leaves = in_common(cores)
+    leaves = in_common([within_range(core.leaves) for core in cores])
     values: dict[str, Value] = {}
     for leaf, registers in leaves.items():
         values.update(zip(_fact_names(leaf), registers, strict=True))
@@ -59,17 +60,26 @@ def parse(captures: Mapping[str, Capture]) -> Iterable[Reading]:
     yield Reading(CAPTURE, values)
 
 
-def in_common(cores: tuple[Core, ...]) -> Leaves:
+def within_range(leaves: Leaves) -> Leaves:
+    """Return the leaves that the processor has.
+
+    Tools also record leaves above the maximum, where Intel's processors repeat another leaf
+    (Intel SDM vol. 2A, CPUID): bits that mean nothing there.
+    """
+    return {leaf: words for leaf, words in leaves.items() if not _above_range(leaves, leaf[0])}
+
+
+def in_common(kinds: Sequence[Leaves]) -> Leaves:
     """Return the first kind's registers with the features that every kind has.
 
     A feature leaf that one kind lacks the recording of is left out, unless that kind's maximum says
     that it reads as zero.
     """
-    if len(cores) == 1:
-        return cores[0].leaves
-    merged = dict(cores[0].leaves)
+    if len(kinds) == 1:
+        return kinds[0]
+    merged = dict(kinds[0])
     for leaf in [leaf for leaf in merged if leaf in FEATURE_MASKS]:
-        told = [_told(core.leaves, leaf) for core in cores]
+        told = [_told(kind, leaf) for kind in kinds]
         if None in told:
             del merged[leaf]
             continue
@@ -105,21 +115,18 @@ def reads_as_zero(leaves: Leaves, leaf: Leaf) -> bool:
 
 
 def _above_range(leaves: Leaves, number: int) -> bool:
-    prefix = number >> 16
-    if prefix == 0:
+    if (0, 0) not in leaves:
+        return False
+    block = number >> 16
+    if block == 0:
         return number > leaves[0, 0][0]
-    if prefix == 0x8000:
-        highest = leaves.get((0x80000000, 0))
-        return highest is not None and number > max(highest[0], 0x80000000)
-    if prefix == 0x4000:
+    if block == 0x4000:
         return _above_hypervisor_range(leaves, number)
-    for other, vendors in _OTHER_VENDORS.items():
-        if other in (prefix, prefix >> 12):
-            highest = leaves.get((number & 0xFFFF0000, 0))
-            if highest is not None:
-                return number > highest[0]
-            return vendor_of(leaves) not in vendors
-    return False
+    vendors = _VENDORS_OF_BLOCK.get(block)
+    if vendors is not None and vendor_of(leaves) not in vendors:
+        return True
+    highest = leaves.get((block << 16, 0))
+    return highest is not None and number > max(highest[0], block << 16)
 
 
 def _above_hypervisor_range(leaves: Leaves, number: int) -> bool:
