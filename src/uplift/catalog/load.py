@@ -215,7 +215,8 @@ def _read(file: Path) -> Table:
     if file.stat().st_size > _FILE_LIMIT:
         raise CatalogError(f"cannot load {file}", "it is larger than 4 MiB", "split it")
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        table: Table = tomllib.loads(file.read_text("utf-8"))
+        return table
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogError(f"cannot load {file}", str(error), "correct the TOML") from None
 

@@ -6,13 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from uplift.catalog.check import check_catalog
 from uplift.catalog.load import DATA
 from uplift.cli import output
 from uplift.cli.targets import catalog_of_user, find_feature
 from uplift.errors import FOUND, UpliftError
 from uplift.facts.parsers import all_parsers
-from uplift.report import catalog as shown
 
 
 def add_to(commands: Any) -> None:
@@ -54,6 +52,8 @@ def _add_check(actions: Any) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """List features or chips."""
+    from uplift.report import catalog as shown
+
     catalog = catalog_of_user()
     rows = (
         [c for c in catalog.chips if args.arch in (None, c.arch)]
@@ -74,6 +74,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_show(args: argparse.Namespace) -> int:
     """Show one feature or chip."""
+    from uplift.report import catalog as shown
+
     catalog = catalog_of_user()
     chip = next((c for c in catalog.chips if c.codename == args.name), None)
     entry = chip or find_feature(catalog, args.name)
@@ -86,6 +88,9 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_check(args: argparse.Namespace) -> int:
     """Check the catalog's data; 1 when something is wrong."""
+    from uplift.catalog.check import check_catalog
+    from uplift.report import catalog as shown
+
     if not (args.directory / "features").is_dir():
         raise UpliftError(
             f"cannot check {args.directory}",

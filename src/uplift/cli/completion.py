@@ -24,10 +24,10 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the script."""
-    from uplift.cli.parser import build_parser  # noqa: PLC0415  the parser lists this module
+    from uplift.cli.parser import build_parser
 
     try:
-        import shtab  # noqa: PLC0415  only this command needs it
+        import shtab
     except ImportError:
         raise UpliftError(
             "cannot make the completion script",

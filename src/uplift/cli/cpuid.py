@@ -7,7 +7,6 @@ from typing import Any
 
 from uplift.cli import output
 from uplift.cli.targets import TARGET_HELP, add_target_options, one_snapshot, options_of
-from uplift.report.cpuid import bits_to_json, print_bits
 
 
 def add_to(commands: Any) -> None:
@@ -27,6 +26,8 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Decode the CPUID of one target."""
+    from uplift.report.cpuid import bits_to_json, print_bits
+
     snapshot = one_snapshot(args.target, options_of(args))
     if args.json:
         output.print_json(bits_to_json(snapshot, args.unnamed))

@@ -15,7 +15,6 @@ from uplift.cli.targets import (
     options_of,
 )
 from uplift.facts.parsers import read_facts
-from uplift.report.explain import explanation, print_explanation
 from uplift.resolve.scan import resolve_one
 
 
@@ -35,6 +34,8 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain one feature on one target."""
+    from uplift.report.explain import explanation, print_explanation
+
     catalog = catalog_of_user()
     feature = find_feature(catalog, args.feature)
     snapshot = one_snapshot(args.target, options_of(args))

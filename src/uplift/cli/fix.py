@@ -15,8 +15,6 @@ from uplift.cli.targets import (
     options_of,
 )
 from uplift.facts.parsers import read_facts
-from uplift.report.plan import plan_to_json, print_plan
-from uplift.resolve.plan import plan
 from uplift.resolve.scan import resolve_one
 
 
@@ -37,6 +35,9 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan the lift of one feature on one target."""
+    from uplift.report.plan import plan_to_json, print_plan
+    from uplift.resolve.plan import plan
+
     catalog = catalog_of_user()
     feature = find_feature(catalog, args.feature)
     snapshot = one_snapshot(args.target, options_of(args))

@@ -7,15 +7,18 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from uplift.errors import UpliftError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def console() -> Console:
     """Return the console of standard output: colours only on a terminal, never with NO_COLOR."""
+    from rich.console import Console
+
     wide = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 110
     return Console(width=wide, highlight=False, soft_wrap=False)
 

@@ -11,19 +11,15 @@ from uplift.cli import output
 from uplift.cli.targets import (
     TARGET_HELP,
     add_target_options,
-    catalog_of_user,
+    catalog_and_snapshots,
     judge,
     options_of,
-    snapshots,
 )
 from uplift.errors import FOUND, UpliftError
 from uplift.facts import snapshot_file
-from uplift.facts.collector import redact_snapshot
 from uplift.facts.model import Snapshot
-from uplift.report.html import render_html
 from uplift.report.model import ENDINGS, ScanReport
 from uplift.report.scan_json import scan_to_json
-from uplift.report.terminal import TerminalReport
 
 SET_SCHEMA = "uplift-scan-set/1"
 
@@ -67,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
             f"{len(args.target)} targets were given with --html or --save",
             "scan them one by one, or use --json",
         )
-    catalog = catalog_of_user()
+    catalog, answers = catalog_and_snapshots(args.target, options_of(args))
     reports: list[ScanReport] = []
     worst = 0
-    for name, taken in snapshots(args.target, options_of(args)):
+    for name, taken in answers:
         if isinstance(taken, UpliftError):
             print(taken, file=sys.stderr)
             worst = max(worst, taken.exit_code)
@@ -85,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(report: ScanReport, args: argparse.Namespace) -> None:
+    from uplift.report.terminal import TerminalReport
+
     console = output.console()
     if len(args.target) > 1:
         console.rule(report.target)
@@ -93,9 +91,13 @@ def _show(report: ScanReport, args: argparse.Namespace) -> None:
 
 def _write_files(report: ScanReport, snapshot: Snapshot, args: argparse.Namespace) -> None:
     if args.html:
+        from uplift.report.html import render_html
+
         output.write_file(args.html, render_html(report))
         print(f"page: {args.html}", file=sys.stderr)
     if args.save:
+        from uplift.facts.redaction import redact_snapshot
+
         snapshot_file.save(snapshot if args.no_redact else redact_snapshot(snapshot), args.save)
         kept = "as recorded" if args.no_redact else "redacted"
         print(f"snapshot ({kept}): {args.save}", file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 
 from uplift.catalog.load import load_catalog
@@ -57,6 +59,17 @@ def snapshots(
     targets = [parse_target(text) for text in texts or ["local"]]
     for target, taken in take_snapshots(targets, options):
         yield str(target), taken
+
+
+def catalog_and_snapshots(
+    texts: Sequence[str], options: Options
+) -> tuple[Catalog, Iterator[tuple[str, Snapshot | UpliftError]]]:
+    """Return the catalog and the snapshots; the catalog is read while the targets answer."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        catalog = pool.submit(catalog_of_user)
+        taken = snapshots(texts, options)
+        first = list(islice(taken, 1))
+        return catalog.result(), chain(first, taken)
 
 
 def one_snapshot(text: str | None, options: Options) -> Snapshot:

@@ -13,6 +13,10 @@ from typing import Union
 Value = Union[bool, int, float, str, "frozenset[str]", "tuple[str, ...]"]
 
 
+#: What the collector says of a capture that only ``--deep`` takes.
+LEFT_TO_DEEP = "left to --deep"
+
+
 class CaptureStatus(str, Enum):
     """How an attempt to observe something ended."""
 
@@ -47,6 +51,11 @@ class Capture:
     def sha256(self) -> str:
         """The digest of ``data``, hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def left_to_deep(self) -> bool:
+        """Whether the collector knows of it and did not look: it takes longer than a second."""
+        return self.status is CaptureStatus.ABSENT and self.detail.startswith(LEFT_TO_DEEP)
 
     @property
     def usable(self) -> bool:
@@ -144,6 +153,9 @@ class Missing:
     not_there: bool = False
 
 
+_TOLD = 4  #: captures named in one sentence
+
+
 @dataclass
 class _Parsed:
     values: dict[str, Value] = field(default_factory=dict)
@@ -218,8 +230,11 @@ class Facts:
         captures = {capture.id: capture for capture in self._captures(parser) if capture.usable}
         if not captures:
             parsed.missing = self._why_no_capture(parser)
-            statuses = {capture.status for capture in self._captures(parser)}
-            parsed.not_there = statuses == {CaptureStatus.ABSENT}
+            tried = list(self._captures(parser))
+            parsed.not_there = bool(tried) and all(
+                capture.status is CaptureStatus.ABSENT and not capture.left_to_deep
+                for capture in tried
+            )
             return parsed
         try:
             readings = list(parser.parse(captures))
@@ -243,7 +258,14 @@ class Facts:
                 yield self.snapshot.captures[pattern]
 
     def _why_no_capture(self, parser: Parser) -> str:
-        tried = [f"{c.id} was {c.status.value}" for c in self._captures(parser)]
+        tried = [_how_it_ended(capture) for capture in self._captures(parser)]
         if tried:
-            return "; ".join(tried)
-        return f"{' or '.join(parser.reads)} was not collected"
+            more = f"; and {len(tried) - _TOLD} more" if len(tried) > _TOLD else ""
+            return "; ".join(tried[:_TOLD]) + more
+        return f"{' or '.join(parser.reads[:_TOLD])} was not collected"
+
+
+def _how_it_ended(capture: Capture) -> str:
+    if capture.left_to_deep:
+        return f"{capture.id} was {LEFT_TO_DEEP}"
+    return f"{capture.id} was {capture.status.value}"

@@ -15,9 +15,6 @@ from uplift.resolve.scan import Scan
 #: The order of the features, until measurements say what each is worth on this machine.
 ORDER = "catalog"
 
-LEFT_TO_DEEP = "left to --deep"
-
-
 @dataclass(frozen=True)
 class StopGroup:
     """Features that one owner lifts by one remedy at one layer."""
@@ -75,11 +72,7 @@ class ScanReport:
     @cached_property
     def left_to_deep(self) -> tuple[Capture, ...]:
         """What `--deep` would add."""
-        return tuple(
-            capture
-            for capture in self.scan.snapshot.captures.values()
-            if capture.status is CaptureStatus.ABSENT and capture.detail.startswith(LEFT_TO_DEEP)
-        )
+        return tuple(c for c in self.scan.snapshot.captures.values() if c.left_to_deep)
 
     @cached_property
     def denied(self) -> tuple[Capture, ...]:

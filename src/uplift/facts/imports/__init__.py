@@ -49,7 +49,7 @@ def load_path(path: Path) -> Snapshot:
         ) from None
     if snapshot_file.recognises(_unzipped(head)):
         return snapshot_file.load(path)
-    if tree_reader.is_archive(head):
+    if tree_reader.recognises(path.name, head):
         return _load_tree(path)
     return _load_file(path, head)
 
