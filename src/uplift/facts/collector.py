@@ -2725,6 +2725,8 @@ class Redactor(object):
 
     def token(self, kind, value):
         """Return the placeholder of one value, the same for each of its spellings."""
+        if "\u00ab" in value:
+            return value
         key = (kind, plain(kind, value))
         if key not in self.placeholders:
             self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -2776,7 +2778,7 @@ class Redactor(object):
 
     def learn_word(self, kind, word):
         """Keep a word to be replaced wherever it stands, unless it is too common to mean anything."""
-        if len(word) < 4 or word.lower() in COMMON_WORDS or NO_VALUE.match(word):
+        if len(word) < 4 or word.lower() in COMMON_WORDS or NO_VALUE.match(word) or "\u00ab" in word:
             return
         if kind in ("serial", "mac") and (len(word) < 5 or not re.search(r"\d", word)):
             return
@@ -2811,7 +2813,7 @@ class Redactor(object):
         if item.id in ("probe:identity", "probe:uname"):
             text = self.identity(text)
         if item.id.endswith(("kernel/hostname", "/etc/hostname")) and text.strip():
-            return self.token("host", text).encode("utf-8") + b"\n"
+            return self.token("host", text.strip()).encode("utf-8") + b"\n"
         if text[:1] in "{[":
             return self.json(text, item.id).encode("utf-8", "surrogateescape")
         return self.text(text, item.id).encode("utf-8", "surrogateescape")
@@ -2913,8 +2915,9 @@ class Redactor(object):
 
         def replaced(match):
             value = match.group(2).strip()
-            if NO_VALUE.match(value) or "\u00ab" in value:
-                return match.group(0)
+            after = match.string[match.end() : match.end() + 2]
+            if NO_VALUE.match(value) or "\u00ab" in value + after:
+                return match.group(0)  # says that there is none, or was replaced before
             if kind in ("user", "host") and value.lower() in COMMON_WORDS and kind != "host":
                 return match.group(0)
             return match.group(1) + self.token(kind, value)
