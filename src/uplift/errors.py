@@ -23,8 +23,20 @@ class UpliftError(Exception):
         self.fix = fix
         self.exit_code = exit_code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it travel between processes whole, whatever a subclass's arguments are."""
+        return _restored, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return f"error: {self.problem}\ncause: {self.cause}\nfix:   {self.fix}"
+
+
+def _restored(
+    kind: type[UpliftError], args: tuple[object, ...], state: dict[str, object]
+) -> UpliftError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class RecordingError(UpliftError):

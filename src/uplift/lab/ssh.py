@@ -7,6 +7,7 @@ is capped, searched for a snapshot and read as one.
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ _OPTIONS = (
     *("-o", "ServerAliveInterval=5"),
     *("-o", "ServerAliveCountMax=3"),
 )
+
+#: The name in known_hosts, which an alias of the configuration hides.
+_CHANGED_KEY = re.compile(r"Host key for (\S+) has changed")
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,8 @@ def _connection_fix(target: Ssh, ended: process.Result) -> str:
         (symptom.fix for symptom in _SYMPTOMS if symptom.text in text),
         "run `ssh {address} true` by hand and follow what it says",
     )
-    host = target.host if target.port in (None, 22) else f"[{target.host}]:{target.port}"
+    known_as = _CHANGED_KEY.search(text)
+    host = known_as[1] if known_as else target.host
     return fix.format(host=shlex.quote(host), address=target.address)
 
 
