@@ -188,6 +188,26 @@ def test_a_layer_behind_a_stop_that_would_pass_it_on_says_so() -> None:
     assert statuses(facts_of(values), Silicon(masked_by=""))[3] is Status.OFFERED
 
 
+def test_a_kernel_that_shows_nothing_proves_nothing_where_nobody_asked_the_silicon() -> None:
+    values: dict[str, Value] = {"kernel.xcomp_supported": 0, "kernel.cmdline": frozenset()}
+    verdict = resolve(feature(), facts_of(values)).verdicts[2]
+    assert verdict.status is Status.UNKNOWN
+    assert verdict.why.endswith("whether the silicon has it was not recorded")
+
+
+def test_a_kernel_that_lacks_what_the_chip_is_known_to_have_stops_it() -> None:
+    values: dict[str, Value] = {"kernel.xcomp_supported": 0, "kernel.cmdline": frozenset()}
+    chip = Silicon("Granite Rapids", frozenset({"x86/amx-tile"}), source="xed")
+    resolution = resolve(feature(), facts_of(values), chip)
+    assert resolution.verdicts[2].status is Status.STOPPED
+    assert "Granite Rapids has it (xed)" in resolution.verdicts[2].why
+
+
+def test_what_is_missing_from_a_build_is_a_stop_whatever_the_silicon() -> None:
+    values: dict[str, Value] = {"cpuid.7.0.edx": 0, "kernel.config.CONFIG_X86_64": "n"}
+    assert statuses(facts_of(values), Silicon(masked_by=""))[:2] == [Status.ABSENT, Status.STOPPED]
+
+
 def test_a_layer_that_is_seen_to_use_it_is_used() -> None:
     values: dict[str, Value] = {
         "cpuid.7.0.edx": 1 << 24,

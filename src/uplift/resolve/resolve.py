@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy, Test
@@ -52,11 +52,8 @@ def resolve(feature: Feature, facts: Facts, silicon: Silicon | None = None) -> R
     """
     judge_layer = _Judge(feature, facts, silicon or Silicon()).layer
     verdicts: list[Verdict] = []
-    stop: Stop | None = None
     for need in feature.layers:
-        verdict = judge_layer(need, stop)
-        verdicts.append(verdict)
-        stop = stop or verdict.stop
+        verdicts.append(judge_layer(need, verdicts))
     return Resolution(feature, tuple(verdicts))
 
 
@@ -68,8 +65,8 @@ class _Judge:
     facts: Facts
     silicon: Silicon
 
-    def layer(self, need: LayerNeed, earlier: Stop | None) -> Verdict:
-        """Judge one layer; ``earlier`` is the stop below it, if there is one."""
+    def layer(self, need: LayerNeed, below: Sequence[Verdict]) -> Verdict:
+        """Judge one layer, given the verdicts of the layers below it."""
         if need.applies is not None:
             applies = judge(need.applies, self.facts)
             if applies.holds is False:
@@ -79,7 +76,7 @@ class _Judge:
             return self._verdict(need, Status.UNKNOWN, outcome)
         if outcome.holds:
             return self._passing(need, outcome)
-        return self._failing(need, outcome, earlier)
+        return self._failing(need, outcome, below)
 
     def _passing(self, need: LayerNeed, outcome: Outcome) -> Verdict:
         if need.used is not None:
@@ -88,17 +85,24 @@ class _Judge:
                 return self._verdict(need, Status.USED, used)
         return self._verdict(need, Status.OFFERED, outcome)
 
-    def _failing(self, need: LayerNeed, outcome: Outcome, earlier: Stop | None) -> Verdict:
+    def _failing(self, need: LayerNeed, outcome: Outcome, below: Sequence[Verdict]) -> Verdict:
         for cause in need.causes:
             when = judge(cause.when, self.facts)
             if when.holds:
                 return self._explained(need, cause, outcome, when)
         if need.name is Layer.SILICON:
             return self._silicon_lacks(need, outcome)
-        if earlier is not None:
-            why = f"nothing reaches this layer: stopped at {earlier.layer.value}"
-            return self._verdict(need, Status.NOT_APPLICABLE, outcome, why)
         why = _reason(outcome)
+        if need.name not in _BUILT:
+            stopped = next((verdict for verdict in below if verdict.stop), None)
+            if stopped is not None:
+                nothing = f"nothing reaches this layer: stopped at {stopped.layer.value}"
+                return self._verdict(need, Status.NOT_APPLICABLE, outcome, nothing)
+            if below and below[0].layer is Layer.SILICON and below[0].status is Status.UNKNOWN:
+                if self.feature.id not in self.silicon.features:
+                    why = f"{why}; whether the silicon has it was not recorded"
+                    return self._verdict(need, Status.UNKNOWN, outcome, why)
+                why = f"{why}; {self.silicon.title} has it ({self.silicon.source})"
         stop = Stop(need.name, why, "not-passed-on", _owner(need), need.remedy)
         return self._verdict(need, Status.STOPPED, outcome, why, stop)
 
@@ -143,6 +147,9 @@ class _Judge:
         evidence = tuple(_evidence(outcome, self.facts))
         return Verdict(need.name, status, why or _reason(outcome), evidence, stop)
 
+
+#: Built before any machine is seen: what these layers lack does not depend on the silicon here.
+_BUILT = frozenset({Layer.KERNEL_BUILD, Layer.TOOLCHAIN})
 
 _UNMASK = {
     "hypervisor": Remedy(
