@@ -45,7 +45,7 @@ PLACES = {
     "probe:uname": "sysname Linux\nnodename whitehouse7\nrelease 6.8.0-40-generic\n",
     "file:/proc/cmdline": (
         f"BOOT_IMAGE=/vmlinuz root=UUID={UUID} ip=10.20.30.41::10.20.30.1:255.255.255.0:whitehouse7"
-        f":eth0 BOOTIF=01-3C-EC-EF-12-34-5A rd.iscsi.initiator=iqn.2004-10.com.example:01:abcdef quiet\n"
+        f":eth0 BOOTIF=01-3C-EC-EF-12-34-5A rd.iscsi.initiator=iqn.2004-10.com.example:01:abcdef\n"
     ),
     "file:/proc/version": "Linux version 6.8.0 (bob.builder@host9) (gcc 13.2.0) #40-Ubuntu SMP\n",
     "file:/proc/sys/kernel/hostname": "whitehouse7\n",

@@ -1567,7 +1567,18 @@ def record_clang_help(context, name, path):
 
 def record_clang_native(context, name, path):
     argv = (path, native_option(context)) + CLANG_EMPTY
-    return ran(context, "cmd:%s/march-native" % name, argv, stream="stderr")
+    result = run_once(context, argv)
+    return capture("cmd:%s/march-native" % name, result.status, result.err, joined(argv), detail_of(result))
+
+
+def record_clang_version(context, name, path):
+    """Record clang's version from the run that shows -march=native: it prints it first, always."""
+    argv = (path, native_option(context)) + CLANG_EMPTY
+    result = run_once(context, argv)
+    head = re.search(rb"^.*clang version .*\n(?:(?:Target|Thread model): .*\n)*", result.err, re.M)
+    if head is None:
+        return record_version(context, name, path)
+    return capture("cmd:%s/version" % name, OK, head.group(0), joined(argv) + " (its first lines)", "exit 0")
 
 
 UNKNOWN_OPTION = re.compile(
@@ -1760,8 +1771,8 @@ def compiler_tasks(context):
         base = "cmd:%s/" % name
         clang = name.startswith("clang")
         cost = 40 if clang else 20
-        tasks.append(Task(base + "version", record_version, (name, path), cost=cost))
         recorders = (
+            ("version", record_clang_version if clang else record_version),
             ("target-help", record_clang_help if clang else record_gcc_help),
             ("march-native", record_clang_native if clang else record_gcc_native),
             ("accepts", record_clang_accepts if clang else record_gcc_accepts),
