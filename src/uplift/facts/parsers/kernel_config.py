@@ -1,4 +1,4 @@
-"""The kernel's build configuration: ``kernel.config.CONFIG_X``, ``n`` where the file leaves it out."""
+"""How the kernel was built: ``kernel.config.CONFIG_X``, ``n`` where the file leaves it out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _choose(captures: Mapping[str, Capture]) -> Capture | None:
     if RUNNING in captures:
         return captures[RUNNING]
     files = [name for name in captures if name.startswith("file:/boot/config-")]
-    files += [name for name in captures if name.endswith("/config")]
+    files += [name for name in captures if name.endswith(("/config", "/.config"))]
     return captures[files[0]] if files else None
 
 

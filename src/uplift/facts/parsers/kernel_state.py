@@ -1,4 +1,4 @@
-"""What the running kernel says of itself: release, modules, sysctls, mitigations, state components."""
+"""What the running kernel says of itself: release, modules, sysctls, mitigations, XSAVE state."""
 
 from __future__ import annotations
 

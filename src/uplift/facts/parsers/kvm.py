@@ -1,4 +1,4 @@
-"""KVM as the host's kernel offers it: whether a machine can be created, and what CPUID it supports."""
+"""KVM as the kernel offers it: whether a machine can be created, what CPUID it supports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uplift.facts.parsers.cpuid_notation import REGISTERS, read_text
 from uplift.facts.parsers.sysfs import SysTree
 
 CAPTURE = "probe:kvm"
-_MODULES = "tree:/sys/module/kvm"
+_MODULE = "tree:/sys/module/"
 _MAX_TEXT = 24 << 20
 
 _CREATED = re.compile(r"^create-vm (ok|errno (\w+))", re.MULTILINE)
@@ -18,8 +18,7 @@ _OPENED = re.compile(r"^(?:open|device) (ok|errno (\w+)|absent|denied)", re.MULT
 _API = re.compile(r"^api (\d{1,9})", re.MULTILINE)
 _CAPABILITY = re.compile(r"^cap (KVM_CAP_\w+) (-?\d{1,9})", re.MULTILINE)
 _LEAF_0 = re.compile(r"^\s*0x0{8}", re.MULTILINE)
-_DEVICE = {"ENOENT": "absent", "ENODEV": "absent", "ENXIO": "absent", "absent": "absent"}
-_DENIED = {"EACCES": "denied", "EPERM": "denied", "denied": "denied"}
+_ACCESS = re.compile(r"^/dev/kvm (?:.* )?(\S+)$", re.MULTILINE)
 
 
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
@@ -44,11 +43,7 @@ def _state(text: str) -> Iterator[tuple[str, Value]]:
         if created[2]:
             yield "kvm.create_error", created[2]
     if opened and opened[1] != "ok":
-        error = opened[2] or opened[1]
-        yield "kvm.device", {**_DEVICE, **_DENIED}.get(error, "failed")
         yield "kvm.available", False
-    elif api or created:
-        yield "kvm.device", "ok"
     for found in _CAPABILITY.finditer(text):
         yield f"kvm.capability.{found[1]}", int(found[2])
 
@@ -69,15 +64,30 @@ def _implied(name: str, values: Mapping[str, Value]) -> Value | None:
     return None
 
 
+def _device(captures: Mapping[str, Capture]) -> Iterator[Reading]:
+    """Say whether /dev/kvm is there and may be opened, also where the probe was refused."""
+    for name, capture in captures.items():
+        if name == "probe:dev-access":
+            found = _ACCESS.search(capture.text)
+            state = "absent" if not found else "ok" if found[1] == "rw" else "denied"
+        elif name == CAPTURE:
+            state = "ok" if _API.search(capture.text) or _CREATED.search(capture.text) else "failed"
+        else:
+            continue
+        yield Reading(name, {"kvm.device": state})
+        return
+
+
 def _parameters(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     for name, capture in captures.items():
-        module = name.rpartition("/")[2]
+        module = name[len(_MODULE) :]
         tree = SysTree.of(capture)
+        prefix = "kvm.parameter." if module.startswith("kvm") else "kernel.module."
         values: dict[str, Value] = {}
         for parameter in tree.names("parameters"):
             text = tree.text(f"parameters/{parameter}")
             if text is not None:
-                values[f"kvm.parameter.{module}.{parameter}"] = text
+                values[f"{prefix}{module}.{parameter}"] = text
         yield Reading(name, values)
 
 
@@ -86,16 +96,22 @@ PARSERS = (
         name="kvm",
         declares=(
             *("kvm.cpuid.", "kvm.emulated.", "kvm.capability."),
-            *("kvm.api", "kvm.available", "kvm.create_error", "kvm.device"),
+            *("kvm.api", "kvm.available", "kvm.create_error"),
         ),
         reads=(CAPTURE,),
         parse=_parse,
         implied=_implied,
     ),
     Parser(
-        name="kvm parameters",
-        declares=("kvm.parameter.",),
-        reads=(_MODULES, f"{_MODULES}_amd", f"{_MODULES}_intel"),
+        name="kvm device",
+        declares=("kvm.device",),
+        reads=("probe:dev-access", CAPTURE),
+        parse=_device,
+    ),
+    Parser(
+        name="module parameters",
+        declares=("kernel.module.", "kvm.parameter."),
+        reads=(f"{_MODULE}*",),
         parse=_parameters,
     ),
 )

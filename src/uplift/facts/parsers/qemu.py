@@ -53,11 +53,8 @@ def _at(document: object, *path: str) -> object:
 def _listed(document: object) -> list[Mapping[str, object]]:
     if isinstance(document, Mapping):
         document = document.get("return")
-    return [row for row in document if isinstance(row, Mapping)] if _is_list(document) else []
-
-
-def _is_list(document: object) -> bool:
-    return isinstance(document, list)
+    rows = document if isinstance(document, list) else []
+    return [row for row in rows if isinstance(row, Mapping)]
 
 
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
