@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,23 @@ from uplift.facts.model import CaptureStatus, Snapshot
 SCRIPT = Path(collector.__file__)
 
 
+OPENED: list[collector.Context] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close what a test opened: a context that ran a command has a scratch directory."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
 def context(**options: object) -> collector.Context:
     words = ["--budget", "20"]
     for name, value in options.items():
         words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    return collector.Context(collector.parsed_options(words))
+    OPENED.append(collector.Context(collector.parsed_options(words)))
+    return OPENED[-1]
 
 
 def collected(*words: str, python: str = sys.executable) -> Snapshot:
@@ -143,7 +156,6 @@ def test_children_see_a_fixed_environment_and_what_steers_dispatch(
     monkeypatch.setenv("AWS_SECRET", "x")
     asked = context()
     seen = asked.environment()
-    asked.close()
     assert seen["LC_ALL"] == "C"
     assert seen["GLIBC_TUNABLES"] == "glibc.cpu.hwcaps=-AVX2"
     assert "AWS_SECRET" not in seen

@@ -809,7 +809,7 @@ class Context(object):
         with self.lock:
             if self.scratch is None:
                 try:
-                    self.scratch = tempfile.mkdtemp(prefix="uplift-")
+                    self.scratch = tempfile.mkdtemp(prefix="uplift-collector-")
                 except OSError:
                     self.scratch = ""
             return self.scratch
@@ -1937,10 +1937,25 @@ def registered(context, directory):
             yield match.group(1).lower().replace("_", "-"), match.group(2)
 
 
+def interpreters(context):
+    """Return the Python of the system, that of PATH and our own, each once."""
+    paths = (which(context, "/usr/bin/python3"), which(context, "python3"), sys.executable)
+    return unique(path for path in paths if path)
+
+
 def imported_numerics(context):
-    path = which(context, "/usr/bin/python3") or which(context, "python3") or sys.executable
-    row = ran(context, "cmd:python3/numerics", (path, "-c", NUMERICS_PROGRAM))
-    return row._replace(how="%s -c 'import numpy, scipy, torch, onnxruntime; report'" % path)
+    """Record what each package says of itself, by the first interpreter that has it."""
+    found, results = {}, []
+    for path in interpreters(context):
+        result = run(context, (path, "-c", NUMERICS_PROGRAM))
+        results.append(result)
+        for name, report in json_object(result.out.decode("utf-8", "replace")).items():
+            if isinstance(report, dict):
+                found.setdefault(name, dict(report, python=path))
+    how = "python -c 'import numpy, scipy, torch, onnxruntime' in " + joined(interpreters(context))
+    worst = next((r for r in results if r.status != OK), results[0])
+    status = OK if found else worst.status
+    return capture("cmd:python3/numerics", status, json.dumps(found, sort_keys=True), how, detail_of(worst))
 
 
 # --------------------------------------------------------------------------------------------
