@@ -84,10 +84,17 @@ def _vulnerabilities(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 _TIMESTAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?(?:\[ *[TC]\d+\] ?)?")
 
 
+#: As drivers/base/firmware_loader/main.c of Linux says it.
+_NO_FIRMWARE = re.compile(r"Direct firmware load for (\S+) failed")
+
+
 def _log(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     lines = captures["cmd:dmesg/excerpt"].text.splitlines()
     told = frozenset(_TIMESTAMP.sub("", line).strip() for line in lines if line.strip())
-    yield Reading("cmd:dmesg/excerpt", {"kernel.log": told})
+    missing = frozenset(
+        found[1].rpartition("/")[2] for line in told if (found := _NO_FIRMWARE.search(line))
+    )
+    yield Reading("cmd:dmesg/excerpt", {"kernel.log": told, "kernel.firmware_missing": missing})
 
 
 _XCOMP = {"supp": "supported", "perm": "permitted", "guest-supp": "guest_supported"}
@@ -135,7 +142,12 @@ PARSERS = (
     ),
     Parser("kernel sysctls", ("kernel.sysctl.",), (f"{_SYSCTL}*",), _sysctls),
     Parser("kernel mitigations", ("kernel.vulnerability.",), (_VULNERABILITIES,), _vulnerabilities),
-    Parser("kernel log", ("kernel.log",), ("cmd:dmesg/excerpt",), _log),
+    Parser(
+        "kernel log",
+        ("kernel.log", "kernel.firmware_missing"),
+        ("cmd:dmesg/excerpt",),
+        _log,
+    ),
     Parser(
         "kernel state components",
         tuple(f"kernel.xcomp_{name}" for name in _XCOMP.values()),
