@@ -37,6 +37,9 @@ _NOT_NEEDED = frozenset(
 )
 _KERNEL_PART = re.compile(r"linux-(image|modules)-[0-9][\w.+~-]*\Z")
 _INSTALL_LINE = re.compile(r"Inst (\S+) \((\S+) ")
+#: Files of the archive all have the same time, so a check by time would discard the byte code.
+_COMPILE_ALL = ("compileall", "-q", "--invalidation-mode", "unchecked-hash", "-r", "2")
+_LAYOUT = "boot-1"  #: another number for another arrangement, so that no old cache is misread
 _FETCH_SECONDS = 300
 _UNPACK_SECONDS = 120
 
@@ -101,8 +104,20 @@ def kernel_in(place: Path, arch: str) -> Kernel:
     return Kernel(release, images[-1], modules, config if config.is_file() else None, arch)
 
 
-def fetch_userland(arch: str, cache: Path | None = None, refresh: bool = False) -> Path:
-    """Return a cpio archive with the Python interpreter of ``arch`` and what it needs.
+@dataclass(frozen=True)
+class Userland:
+    """A Python interpreter for a machine, and what it needs.
+
+    :param archive: a cpio archive.
+    :param python: its version, ``3.11``; empty where unknown.
+    """
+
+    archive: Path
+    python: str = ""
+
+
+def fetch_userland(arch: str, cache: Path | None = None, refresh: bool = False) -> Userland:
+    """Return the distribution's Python for ``arch``, from the cache or else from apt.
 
     :raises TargetError: apt has no Python for ``arch`` or cannot fetch it.
     """
@@ -112,7 +127,24 @@ def fetch_userland(arch: str, cache: Path | None = None, refresh: bool = False) 
         if place is None:
             place = _unpack_userland(store)
             store.remember("userland", place)
-    return place / "userland.cpio"
+    return Userland(place / "userland.cpio", (place / "python").read_text())
+
+
+def compile_for(version: str, argv: Sequence[str]) -> bool:
+    """Run a compiler module of Python ``version``, if this machine has that version too.
+
+    Emulated machines are slow, and byte code is the same on every architecture.
+
+    :param argv: the module and its arguments.
+    :return: whether it was done.
+    """
+    python = f"/usr/bin/python{version}"
+    if not version or not os.access(python, os.X_OK):
+        return False
+    try:
+        return process.run([python, "-I", "-S", "-m", *argv], timeout=_UNPACK_SECONDS).ok
+    except OSError:
+        return False
 
 
 def _kernel_parts(store: _Store, package: str) -> tuple[str, ...]:
@@ -147,10 +179,18 @@ def _unpack_userland(store: _Store) -> Path:
     with store.workshop() as work:
         for package in store.apt.download(wanted, work):
             _unpack(package, work / "root")
+        version = _python_version(wanted)
+        compile_for(version, [*_COMPILE_ALL, str(work / "root" / "usr/lib" / f"python{version}")])
         (work / "kept").mkdir()
+        (work / "kept" / "python").write_text(version)
         packed = initramfs.archive(initramfs.tree(work / "root", _NOT_NEEDED))
         (work / "kept" / "userland.cpio").write_bytes(packed)
         return store.keep(work / "kept", "userland-" + sha256(packed).hexdigest()[:16])
+
+
+def _python_version(packages: Sequence[str]) -> str:
+    found = (re.match(r"python(3\.\d+)-minimal=", name) for name in packages)
+    return next((match[1] for match in found if match), "")
 
 
 def _no_package(store: _Store, name: str) -> TargetError:
@@ -206,7 +246,7 @@ class _Store:
             )
         self.arch = arch
         self.debian = DEBIAN_ARCH[arch]
-        self.root = cache / "boot" / self.debian
+        self.root = cache / _LAYOUT / self.debian
         self.apt = _Apt(self.debian, self.root / "apt")
 
     @contextmanager

@@ -78,9 +78,9 @@ def open_channel(fallback: str) -> int:
     return line
 
 
-def collect(arguments: list, channel: int) -> int:  # type: ignore[type-arg]
+def collect(collector: str, arguments: list, channel: int) -> int:  # type: ignore[type-arg]
     """Run the collector with its output into ``channel``; return how it ended."""
-    command = [sys.executable, "-I", "-S", "-B", f"{HOME}/collector.py", *arguments]
+    command = [sys.executable, "-I", "-S", "-B", f"{HOME}/{collector}", *arguments]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LC_ALL": "C"}
     actions = [(os.POSIX_SPAWN_DUP2, channel, 1)]
     child = os.posix_spawn(sys.executable, command, environment, file_actions=actions)
@@ -93,10 +93,10 @@ def main() -> None:
         mount(kind, place)
     mount("tmpfs", "/tmp")
     load_modules()
-    fallback, *arguments = read(f"{HOME}/arguments").splitlines()
+    fallback, collector, *arguments = read(f"{HOME}/arguments").splitlines()
     channel = open_channel(fallback)
     say(f"collecting at {time.monotonic():.1f} s")
-    ended = collect(arguments, channel)
+    ended = collect(collector, arguments, channel)
     say(f"collected at {time.monotonic():.1f} s, status {ended}")
     if os.isatty(channel):
         LIBC.tcdrain(channel)
