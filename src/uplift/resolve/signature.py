@@ -42,7 +42,10 @@ def plain(text: str) -> str:
 
 def says_which(brand: str) -> bool:
     """Whether a brand string names a model: clouds cut it down to ``AMD EPYC``."""
-    return any(letter.isdigit() for letter in brand.partition("@")[0])
+    name = brand.partition("@")[0]
+    if re.search(r"(?i)genuine intel|eng(?:ineering)? sample|virtual", name):
+        return False
+    return any(letter.isdigit() for letter in name)
 
 
 def observe(facts: Facts) -> Seen | None:
