@@ -66,7 +66,9 @@ def _line(bit: SetBit) -> Text:
     place = f"{bit.leaf:#010x} {bit.subleaf:#04x} {bit.register} {bit.bit:>2}  "
     if bit.name is None:
         return Text.assemble((place, "dim"), ("no source names it", "yellow"))
-    return Text.assemble((place, "dim"), f"{safe(bit.name):<28}", (f"  {safe(bit.source or '')}", "dim"))
+    return Text.assemble(
+        (place, "dim"), f"{safe(bit.name):<28}", (f"  {safe(bit.source or '')}", "dim")
+    )
 
 
 def _bit(bit: SetBit) -> dict[str, Any]:

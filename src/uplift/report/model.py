@@ -15,6 +15,7 @@ from uplift.resolve.scan import Scan
 #: The order of the features, until measurements say what each is worth on this machine.
 ORDER = "catalog"
 
+
 @dataclass(frozen=True)
 class StopGroup:
     """Features that one owner lifts by one remedy at one layer."""
@@ -59,7 +60,7 @@ class ScanReport:
         groups: dict[tuple[str, Layer, str, str], list[Resolution]] = {}
         for resolution in self.ordered:
             stop = resolution.stop
-            if stop is None or ending(resolution) == "absent":
+            if stop is None or ending(resolution) not in ("stopped", "hidden"):
                 continue
             do = stop.remedy.do if stop.remedy else ""
             groups.setdefault((stop.owner, stop.layer, stop.cause, do), []).append(resolution)
@@ -99,12 +100,22 @@ ENDINGS: Mapping[str, str] = {
 
 
 def ending(resolution: Resolution) -> str:
-    """Return how a feature ends on this machine, a key of :data:`ENDINGS`."""
-    stop = resolution.stop
-    first = next((v for v in resolution.verdicts if stop and v.layer is stop.layer), None)
-    if first is not None:
-        return first.status.value
+    """Return how a feature ends on this machine, a key of :data:`ENDINGS`.
+
+    Where nobody knows whether the silicon has it, what a layer above lacks is no stop yet.
+    """
+    first = resolution.verdicts[0] if resolution.verdicts else None
+    if first and first.layer is Layer.SILICON and first.status is Status.UNKNOWN:
+        seen = any(v.status.passes and v.layer in _RUNNING for v in resolution.verdicts)
+        return "offered" if seen else "unknown"
+    stopping = next((verdict for verdict in resolution.verdicts if verdict.stop), None)
+    if stopping is not None:
+        return stopping.status.value
     statuses = {verdict.status for verdict in resolution.verdicts}
     if Status.USED in statuses:
         return "used"
     return "offered" if Status.OFFERED in statuses else "unknown"
+
+
+#: Layers that can only pass on what the silicon below them has.
+_RUNNING = frozenset({Layer.KERNEL, Layer.VIRTUALIZATION})

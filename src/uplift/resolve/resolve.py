@@ -103,12 +103,13 @@ class _Judge:
                     why = f"{why}; whether the silicon has it was not recorded"
                     return self._verdict(need, Status.UNKNOWN, outcome, why)
                 why = f"{why}; {self.silicon.title} has it ({self.silicon.source})"
-        stop = Stop(need.name, why, "not-passed-on", _owner(need), need.remedy)
+        cause = _reason(outcome, cite=False)
+        stop = Stop(need.name, cause, "not-passed-on", self._owner(need), need.remedy)
         return self._verdict(need, Status.STOPPED, outcome, why, stop)
 
     def _explained(self, need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome) -> Verdict:
         both = Outcome(False, (*outcome.because, *when.because))
-        owner = cause.owner or _owner(need)
+        owner = cause.owner or self._owner(need)
         stop = Stop(need.name, cause.cause, cause.kind, owner, cause.remedy or need.remedy)
         why = f"{cause.cause} ({_reason(when)})"
         return self._verdict(need, Status(cause.status), both, why, stop)
@@ -123,7 +124,7 @@ class _Judge:
                 f"no source lists whether {self.silicon.title or 'this chip'} has it"
             )
             return self._verdict(need, Status.UNKNOWN, outcome, why)
-        stop = Stop(need.name, "the hardware lacks it", "hardware", _owner(need), need.remedy)
+        stop = Stop(need.name, "the hardware lacks it", "hardware", self._owner(need), need.remedy)
         return self._verdict(need, Status.ABSENT, outcome, stop=stop)
 
     def _hidden(self, need: LayerNeed, outcome: Outcome) -> Verdict:
@@ -135,6 +136,12 @@ class _Judge:
         owner = "host administrator" if by_hypervisor else OWNERS[Layer.FIRMWARE]
         stop = Stop(need.name, cause, kind, owner, _UNMASK[kind])
         return self._verdict(need, Status.HIDDEN, outcome, why, stop)
+
+    def _owner(self, need: LayerNeed) -> str:
+        """Return whose layer it is; a guest's firmware belongs to who runs the host."""
+        if need.name is Layer.FIRMWARE and self.silicon.masked_by:
+            return OWNERS[Layer.VIRTUALIZATION]
+        return need.owner or OWNERS[need.name]
 
     def _verdict(
         self,
@@ -161,10 +168,6 @@ _UNMASK = {
 }
 
 
-def _owner(need: LayerNeed) -> str:
-    return need.owner or OWNERS[need.name]
-
-
 def _evidence(outcome: Outcome, facts: Facts) -> Iterator[Evidence]:
     for test, found in outcome.because:
         if isinstance(found, Fact):
@@ -182,21 +185,40 @@ def _shown(test: Test, value: Value) -> Value:
     return value
 
 
-def _reason(outcome: Outcome) -> str:
-    return "; ".join(dict.fromkeys(_clause(test, found) for test, found in outcome.because))
+def _reason(outcome: Outcome, cite: bool = True) -> str:
+    """Say what decided; with ``cite`` each value names the capture that it was read from."""
+    by_fact: dict[str, list[tuple[Test, Fact | Missing]]] = {}
+    for test, found in outcome.because:
+        by_fact.setdefault(test.fact, []).append((test, found))
+    clauses = (
+        _clause([test for test, _ in asked], asked[0][1], cite) for asked in by_fact.values()
+    )
+    return "; ".join(dict.fromkeys(clauses))
 
 
-def _clause(test: Test, found: Fact | Missing) -> str:
+def _clause(tests: Sequence[Test], found: Fact | Missing, cite: bool) -> str:
+    """Say what one fact answered to the tests that were put to it."""
     if isinstance(found, Missing):
         return found.why
-    holds = ask(test, found.value)
-    if test.op == "bit":
-        return f"{test.fact} bit {test.operand} is {int(bool(holds))} in {found.capture}"
-    if test.op == "has":
-        return f"{test.fact} {'has' if holds else 'lacks'} {test.operand} in {found.capture}"
-    if test.op.startswith("bits-"):
-        field = int(found.value) >> test.low & (1 << test.high - test.low + 1) - 1  # type: ignore[arg-type]
-        return f"{test.fact}[{test.high}:{test.low}] is {field} in {found.capture}"
+    answers = dict.fromkeys(_answer(test, found.value) for test in tests)
+    where = f" in {found.capture}" if cite else ""
+    compared = [test for test in tests if test.op in ("equals", "at-least")]
+    if len(compared) < len(tests):
+        return f"{found.name} {' and '.join(answers)}{where}"
     value = found.value if found.value != "" else "empty"
-    wanted = "" if holds else f", not {words(test).split(' ', 1)[1]}"
-    return f"{test.fact} is {value}{wanted} in {found.capture}"
+    if any(ask(test, found.value) for test in compared):
+        return f"{found.name} is {value}{where}"
+    wanted = " or ".join(words(test).removeprefix(f"{found.name} = ") for test in compared)
+    return f"{found.name} is {value}, not {wanted.replace(found.name + ' ', '')}{where}"
+
+
+def _answer(test: Test, value: Value) -> str:
+    holds = ask(test, value)
+    if test.op == "bit":
+        return f"bit {test.operand} is {int(bool(holds))}"
+    if test.op == "has":
+        return f"{'has' if holds else 'lacks'} {test.operand}"
+    if test.op.startswith("bits-") and isinstance(value, int):
+        field = value >> test.low & (1 << test.high - test.low + 1) - 1
+        return f"[{test.high}:{test.low}] is {field}"
+    return f"is {value}"
