@@ -103,8 +103,8 @@ class _Judge:
                     why = f"{why}; whether the silicon has it was not recorded"
                     return self._verdict(need, Status.UNKNOWN, outcome, why)
                 why = f"{why}; {self.silicon.title} has it ({self.silicon.source})"
-        cause = _reason(outcome, cite=False)
-        stop = Stop(need.name, cause, "not-passed-on", self._owner(need), need.remedy)
+        told = _reason(outcome, cite=False)
+        stop = Stop(need.name, told, "not-passed-on", self._owner(need), need.remedy)
         return self._verdict(need, Status.STOPPED, outcome, why, stop)
 
     def _explained(self, need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome) -> Verdict:
