@@ -225,6 +225,16 @@ def test_gcc_names_the_options_it_does_not_know() -> None:
     assert collector.UNKNOWN_OPTION.findall("clang: error: unknown argument: '-mbar'") == ["-mbar"]
 
 
+def test_the_assembler_is_believed_by_name_before_line() -> None:
+    said = (
+        "{standard input}: Assembler messages:\n"
+        "{standard input}:2: Error: unknown architectural extension `foo'\n"
+        "{standard input}:2: Error: unknown architectural extension `gcs'\n"
+        "{standard input}:4: Error: junk\n"
+    )
+    assert collector.refused_names(said, ["sve2", "foo", "gcs", "sme"]) == {"foo", "gcs", "sme"}
+
+
 FAKE = {
     (0x0, 0): (0x1F, 1, 2, 3),
     (0x4, 0): (0x121, 0, 0, 0),

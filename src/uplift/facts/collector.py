@@ -1699,11 +1699,14 @@ def record_clang_accepts(context, name, path):
         ask_options(context, asked, (path,) + CLANG_EMPTY, X86_OPTIONS)
         ask_clang_cpus(context, asked, path, "-march=", X86_MARCH)
     elif context.machine == "aarch64":
-        ask_clang_features(context, asked, path, ARM64_EXTENSIONS, "-march=armv8-a+", "")
+        if not ask_clang_extensions(context, asked, path, ARM64_EXTENSIONS, "-march=armv8-a+"):
+            ask_clang_features(context, asked, path, ARM64_EXTENSIONS, "-march=armv8-a+")
         ask_clang_cpus(context, asked, path, "-mcpu=", ARM64_MCPU)
         ask_each(context, asked, path, CLANG_EMPTY, ["-march=" + m for m in ARM64_MARCH[-8:]])
     elif context.machine == "riscv64":
-        ask_clang_features(context, asked, path, RISCV_EXTENSIONS, "-march=rv64gc_", "experimental-")
+        if not ask_clang_extensions(context, asked, path, RISCV_EXTENSIONS, "-march=rv64gc_"):
+            options = ["-march=rv64gc_" + name for name in RISCV_EXTENSIONS]
+            ask_each(context, asked, path, CLANG_EMPTY, options)
         ask_clang_cpus(context, asked, path, "-mcpu=", RISCV_MCPU)
         ask_each(context, asked, path, CLANG_EMPTY, ["-march=" + m for m in RISCV_MARCH])
     elif context.machine == "s390x":
@@ -1723,15 +1726,38 @@ def ask_clang_cpus(context, asked, path, option, wanted):
         asked.add([option + cpu for cpu in everything], lambda word: word[len(option):] in known)
 
 
-def ask_clang_features(context, asked, path, names, prefix, other):
+def ask_clang_extensions(context, asked, path, names, prefix):
+    """Take the list that clang 18 and later print; return whether there was one."""
+    argv = (path, "--print-supported-extensions")
+    result = run(context, argv)
+    text = (result.out + result.err).decode("utf-8", "replace")
+    known = set(re.findall(r"^\s+([a-z][a-z0-9.-]*)\s{2,}\S", text, re.M))
+    if result.status != OK or not known:
+        return False
+    asked.how.append(joined(argv))
+    everything = unique(names + sorted(known - set(names)))
+    asked.add([prefix + name for name in everything], lambda word: word[len(prefix):] in known)
+    return True
+
+
+#: LLVM's name of a backend feature, where it is not the extension's.
+LLVM_FEATURES = {
+    "fp": "fp-armv8", "simd": "neon", "fp16": "fullfp16", "memtag": "mte", "flagm2": "altnzcv",
+    "frintts": "fptoint", "jscvt": "jsconv", "fcma": "complxnum", "profile": "spe", "rdma": "rdm",
+    "rng": "rand", "rcpc2": "rcpc-immo"
+}
+
+
+def ask_clang_features(context, asked, path, names, prefix):
     """Switch every extension on in the backend; it warns of each that it does not know."""
     argv = (path,) + CLANG_BACKEND
-    for extension in names:
-        argv += ("-Xclang", "-target-feature", "-Xclang", "+" + extension)
+    for name in names:
+        argv += ("-Xclang", "-target-feature", "-Xclang", "+" + LLVM_FEATURES.get(name, name))
     said = complaints(context, asked, argv)
     if said is not None:
         unknown = set(re.findall(r"'\+([\w.-]+)' is not a recognized feature", said))
-        asked.add([prefix + name for name in names], lambda word: word[len(prefix):] not in unknown)
+        asked.add([prefix + name for name in names],
+                  lambda word: LLVM_FEATURES.get(word[len(prefix):], word[len(prefix):]) not in unknown)
 
 
 def record_as_accepts(context):
@@ -1746,11 +1772,25 @@ def record_as_accepts(context):
     text = "".join(directive % name + "\n" for name in names)
     said = complaints(context, asked, (path, "-o", "/dev/null", "-"), text.encode())
     if said is not None:
-        refused = {int(line) for line in re.findall(r"^\{standard input\}:(\d+): Error", said, re.M)}
-        taken = dict((name, i + 1 not in refused) for i, name in enumerate(names))
-        asked.add(names, taken.get)
+        refused = refused_names(said, names)
+        asked.add(names, lambda name: name not in refused)
         asked.how.append("standard input: %s for each" % (directive % "NAME"))
     return asked.capture("cmd:as/accepts")
+
+
+def refused_names(said, names):
+    """Return the names that the assembler's errors quote; else those on the lines they give.
+
+    The name comes first because gas counts ``.arch_extension`` lines wrong after the first error.
+    """
+    refused = set()
+    for line, words in re.findall(r"^\{standard input\}:(\d+): Error: (.*)$", said, re.M):
+        quoted = [name for name in re.findall(r"[`'\u2018]\.?([\w.-]+)['\u2019]", words) if name in names]
+        if quoted:
+            refused.update(quoted)
+        elif 0 < int(line) <= len(names):
+            refused.add(names[int(line) - 1])
+    return refused
 
 
 def assembler_questions(machine):
@@ -1787,15 +1827,20 @@ def compiler_tasks(context):
 # --------------------------------------------------------------------------------------------
 # The C library's loader.
 
-LOADERS = """
-/lib64/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1 /lib/ld-linux-riscv64-lp64d.so.1
-/lib/ld64.so.1 /lib64/ld64.so.2 /lib64/ld-linux-loongarch-lp64d.so.1 /lib/ld-linux.so.2
-""".split()
+LOADERS = {
+    "x86_64": ("/lib64/ld-linux-x86-64.so.2",),
+    "i686": ("/lib/ld-linux.so.2",),
+    "aarch64": ("/lib/ld-linux-aarch64.so.1",),
+    "riscv64": ("/lib/ld-linux-riscv64-lp64d.so.1",),
+    "s390x": ("/lib/ld64.so.1", "/lib64/ld64.so.1"),
+    "ppc64le": ("/lib64/ld64.so.2", "/lib/ld64.so.2"),
+    "loongarch64": ("/lib64/ld-linux-loongarch-lp64d.so.1",),
+}
 
 
 def loader_path():
-    """Return the loader this machine's programs use."""
-    for path in LOADERS:
+    """Return the loader that this machine's programs use."""
+    for path in LOADERS.get(platform.machine(), ()):
         if os.access(path, os.X_OK):
             return path
     return None
