@@ -20,6 +20,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from uplift.facts.cpuid_table import decode, fields_of, hypervisor_name, vendor_name
@@ -38,7 +39,6 @@ SERVERS = re.compile(
     r"GraniteRapids|SierraForest|Clearwater|EmeraldRapids|SapphireRapids|_ICX_"
     r"|Turin|Genoa|Bergamo|Siena|Venice_0"
 )
-_VALUE = re.compile(r"^( +)(.*?) += (true|false)$")
 
 
 @dataclass
@@ -70,10 +70,14 @@ def load(directory: Path) -> list[Dump]:
 
 def raw_text(leaves: Leaves) -> str:
     """Write registers as ``cpuid -r`` does."""
-    return "".join(
-        f"   0x{leaf:08x} 0x{sub:02x}: "
-        f"eax=0x{row[0]:08x} ebx=0x{row[1]:08x} ecx=0x{row[2]:08x} edx=0x{row[3]:08x}\n"
-        for (leaf, sub), row in leaves.items()
+    return "".join([_raw_line(leaf, row) for leaf, row in leaves.items()])
+
+
+@lru_cache(maxsize=1 << 20)
+def _raw_line(leaf: Leaf, row: Registers) -> str:
+    place = f"   0x{leaf[0]:08x} 0x{leaf[1]:02x}: "
+    return (
+        place + " ".join(f"e{n}x=0x{word:08x}" for n, word in zip("abcd", row, strict=True)) + "\n"
     )
 
 
@@ -114,14 +118,18 @@ def truths(lines: list[str]) -> Truths:
     seen: Counter[tuple[str, str]] = Counter()
     heading = ""
     for line in lines:
-        value = _VALUE.match(line)
-        if value:
-            label = (heading, value[2])
-            found[(*label, seen[label])] = value[3] == "true"
+        if line.endswith(("= true", "= false")):
+            label = (heading, line.rpartition("=")[0].strip())
+            found[value_line(label, seen[label])] = line.endswith("true")
             seen[label] += 1
         elif line.startswith("   ") and not line.startswith("    "):
             heading = line.strip()
     return found
+
+
+def value_line(label: tuple[str, str], number: int) -> Line:
+    """Return the key of one of several lines with the same label."""
+    return label[0], label[1], number
 
 
 def places(leaves: Leaves) -> Iterator[Place]:

@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from uplift.facts.model import Snapshot
-from uplift.facts.parsers.cpuid import cores_of, vendor_of
+from uplift.facts.parsers.cpuid import cores_of, vendor_of, within_range
 from uplift.facts.parsers.cpuid_notation import REGISTERS, Leaf, Leaves
 
 #: Vendor strings of leaf 0 and the name that the table uses for them.
@@ -62,7 +62,7 @@ class Field:
 
 @dataclass(frozen=True)
 class SetBit:
-    """One set bit; ``name`` and ``source`` are None where no source names it.
+    """One set bit; ``name`` is None and ``source`` empty where no source names it.
 
     :param kind: which kind of core, in the recording's order.
     """
@@ -73,8 +73,8 @@ class SetBit:
     register: str
     bit: int
     name: str | None
-    source: str | None
-    title: str | None = None
+    source: str = ""
+    title: str = ""
 
     def to_json(self) -> dict[str, object]:
         """Return the bit as ``uplift cpuid --json`` shows it."""
@@ -84,7 +84,7 @@ class SetBit:
             "register": self.register,
             "bit": self.bit,
             "name": self.name,
-            "source": self.source,
+            "source": self.source or None,
         }
 
 
@@ -124,13 +124,20 @@ def decode_snapshot(snapshot: Snapshot) -> Iterator[SetBit]:
 
 
 def decode(leaves: Leaves, kind: int = 0) -> Iterator[SetBit]:
-    """Yield every set bit of one kind of core."""
+    """Yield every set bit of one kind of core.
+
+    Above a range's maximum a leaf often repeats another one: its bits are listed, and have no name
+    unless a row is about this vendor's processors and so meant for them.
+    """
     vendor = vendor_name(leaves)
+    reached = within_range(leaves)
     for leaf in sorted(leaves):
         who = hypervisor_name(leaves, leaf[0]) if leaf[0] >> 16 == 0x4000 else vendor
         for register, word in enumerate(leaves[leaf]):
             if word:
                 names = fields_of(who, leaf, register)
+                if leaf not in reached:
+                    names = tuple(name if name and name.vendors else None for name in names)
                 yield from _set_bits(kind, leaf, register, word, names)
 
 
@@ -142,9 +149,9 @@ def _set_bits(
             field = names[number]
             place = (kind, leaf[0], leaf[1], REGISTERS[register], number)
             if field is None:
-                yield SetBit(*place, None, None)
+                yield SetBit(*place, None)
             else:
-                yield SetBit(*place, field.name, field.source, field.title or None)
+                yield SetBit(*place, field.name, field.source, field.title)
 
 
 def vendor_name(leaves: Leaves) -> str:

@@ -260,14 +260,20 @@ def _kinds(sections: Iterable[_Section]) -> tuple[Core, ...]:
 
 
 def _same_kind(one: Leaves, other: Leaves) -> bool:
-    """Whether no register that both recorded tells the two apart."""
+    """Whether no register that both have tells the two apart."""
     for leaf, masks in _KIND_MASKS.items():
         mine, yours = one.get(leaf), other.get(leaf)
-        if mine is None or yours is None or mine == yours:
+        if mine is None or yours is None or mine == yours or not _reaches(one, leaf[0]):
             continue
         if any((a ^ b) & mask for a, b, mask in zip(mine, yours, masks, strict=True)):
             return False
     return True
+
+
+def _reaches(leaves: Leaves, number: int) -> bool:
+    """Whether the range's maximum reaches this leaf: above it nothing is a feature."""
+    highest = leaves.get((number & 0xFFFF0000, 0))
+    return highest is None or number <= highest[0]
 
 
 def _registers(words: Iterable[str]) -> Registers:
