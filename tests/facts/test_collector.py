@@ -219,6 +219,13 @@ def test_a_compiler_is_asked_for_each_option_in_one_run() -> None:
     assert set(answers) >= set(collector.X86_OPTIONS)
 
 
+def test_a_driver_that_ends_with_0_and_an_error_has_not_taken_the_option() -> None:
+    asked = collector.Asked()
+    script = "test $0 = -b && echo error: no >&2; true"
+    collector.ask_each(context(), asked, "/bin/sh", ("-c", script), ["-a", "-b"])
+    assert asked.lines == ["-a yes\n", "-b no\n"]
+
+
 def test_gcc_names_the_options_it_does_not_know() -> None:
     said = "gcc: error: unrecognized command-line option '-mfoo'; did you mean '-mfma'?\n"
     assert collector.UNKNOWN_OPTION.findall(said) == ["-mfoo"]

@@ -1685,7 +1685,8 @@ def ask_each(context, asked, path, argv, options):
     for option in options[:limit]:
         if context.left() < 1:
             break
-        answers[option] = run(context, (path,) + argv + (option,), 5.0).code == 0
+        result = run(context, (path,) + argv + (option,), 5.0)
+        answers[option] = result.code == 0 and b"error:" not in result.err  # -### ends with 0 always
     asked.how.append("%s, one a run" % joined((path,) + argv + ("OPTION",)))
     asked.add(list(answers), answers.get)
     if len(answers) < len(options):
