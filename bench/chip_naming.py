@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from uplift.catalog.load import load_catalog
@@ -85,19 +85,17 @@ def machines_archspec(directory: Path) -> Iterator[tuple[str, str, Facts]]:
         yield file.name, file.name.rpartition("-")[2], facts
 
 
-def usable(name: str, flags: frozenset[str], table: dict[str, dict[str, object]]) -> str:
+def usable(name: str, flags: frozenset[str], table: Mapping[str, Mapping[str, list[str]]]) -> str:
     """Return ``name``, or the best of its ancestors whose features are all among ``flags``."""
 
-    def wanted(entry: str) -> set[str]:
-        return set(table[entry]["features"])  # type: ignore[call-overload]
-
     def ancestors(entry: str) -> Iterator[str]:
-        for parent in table[entry]["from"]:  # type: ignore[attr-defined]
+        for parent in table[entry]["from"]:
             yield parent
             yield from ancestors(parent)
 
-    fits = [n for n in dict.fromkeys((name, *ancestors(name))) if wanted(n) <= flags]
-    return max(fits, key=lambda n: len(wanted(n)), default=name)
+    family = dict.fromkeys((name, *ancestors(name)))
+    fits = [entry for entry in family if set(table[entry]["features"]) <= flags]
+    return max(fits, key=lambda entry: len(table[entry]["features"]), default=name)
 
 
 def bench_archspec(directory: Path, table_file: Path | None) -> int:

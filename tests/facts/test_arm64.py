@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from uplift.facts.hwcap_tables import Condition, arm64_rules, bit_names, implied_hwcaps
 from uplift.facts.model import Capture, CaptureStatus, Facts, Missing, Snapshot
-from uplift.facts.parsers import arm64, hwcap
+from uplift.facts.parsers import arm64, hwcap, platform_strings, riscv
 
 GRAVITON4_MIDR = 0x410FD4F1
 
@@ -94,6 +96,13 @@ def test_a_register_that_stands_twice_with_two_values_is_refused() -> None:
         arm64.parse_registers("MIDR_EL1 0x1\nMIDR_EL1 0x2\n")
 
 
+def test_registers_that_nobody_masked_are_facts_of_their_own() -> None:
+    raw = Capture("probe:arm64-raw-registers", CaptureStatus.OK, b"ID_AA64ZFR0_EL1 0x1\n")
+    facts = Facts(Snapshot({raw.id: raw}), (arm64.PARSER,))
+    assert facts.value("arm64.raw.id_aa64zfr0_el1") == 1
+    assert isinstance(facts.get("arm64.id_aa64zfr0_el1"), Missing)
+
+
 def test_registers_that_nobody_recorded_are_missing() -> None:
     assert isinstance(_facts().get("arm64.midr"), Missing)
 
@@ -125,6 +134,11 @@ def test_the_architecture_is_told_by_uname_before_the_platform_string() -> None:
     assert facts.value("hwcap.words") == {"a", "c", "i", "m"}
 
 
+def test_a_platform_string_may_be_empty_as_riscv_has_it() -> None:
+    auxv, uname = b"AT_HWCAP 0x1\nAT_PLATFORM \n", b"machine riscv64\n"
+    assert _facts(auxv=auxv, uname=uname).value("hwcap.words") == {"a"}
+
+
 def test_a_broken_entry_of_the_vector_is_refused_with_its_line() -> None:
     found = _facts(auxv=b"AT_HWCAP 0x3\nrubbish\n").get("hwcap.words")
     assert isinstance(found, Missing)
@@ -134,3 +148,19 @@ def test_a_broken_entry_of_the_vector_is_refused_with_its_line() -> None:
 def test_s390x_and_power_words_are_named_too() -> None:
     assert "nnpa" in bit_names("s390x")["AT_HWCAP"].values()
     assert bit_names("ppc64el")["AT_HWCAP2"][17] == "mma"
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused_by_value_error_only(text: str) -> None:
+    for parse in (
+        arm64.parse_registers,
+        arm64.parse_midrs,
+        riscv.parse_hwprobe,
+        riscv.parse_cpuinfo,
+        platform_strings.parse_sysctl,
+        lambda words: hwcap.parse_auxv(words, "aarch64"),
+    ):
+        try:
+            parse(text)
+        except ValueError as error:
+            assert str(error)

@@ -1,7 +1,9 @@
 """arm64 ID registers and the processor's MIDR.
 
 The kernel shows ID registers to programs (``/sys/devices/system/cpu/cpu*/regs/identification`` and
-emulated ``mrs``) with the fields masked that it does not let them use.
+emulated ``mrs``) with the fields masked that it does not let them use. Registers that nobody masked
+(a virtual CPU's of KVM, an emulator's, a debugger's) stand in ``probe:arm64-raw-registers``: they
+become ``arm64.raw.`` facts.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from uplift.facts.hwcap_tables import implied_hwcaps
 from uplift.facts.model import Capture, Parser, Reading, Value
 
 REGISTERS = "probe:arm64-id-registers"
+RAW = "probe:arm64-raw-registers"
 CPUINFO = "file:/proc/cpuinfo"
 _MAX_LINES = 4096
 _REGISTER = re.compile(r"([A-Z][A-Z0-9_]{2,30}) (0x[0-9a-fA-F]{1,16})")
@@ -29,6 +32,9 @@ def parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
             values["arm64.midr"] = registers["midr_el1"]
         values["arm64.implied_hwcaps"] = implied_hwcaps(registers)
         yield Reading(REGISTERS, values)
+    if RAW in captures:
+        raw = parse_registers(captures[RAW].text)
+        yield Reading(RAW, {f"arm64.raw.{name}": value for name, value in raw.items()})
     if "arm64.midr" not in values and CPUINFO in captures:
         midrs = parse_midrs(captures[CPUINFO].text)
         if midrs:
@@ -77,6 +83,6 @@ def parse_midrs(cpuinfo: str) -> list[int]:
 PARSER = Parser(
     name="arm64",
     declares=("arm64.",),
-    reads=(REGISTERS, CPUINFO),
+    reads=(REGISTERS, RAW, CPUINFO),
     parse=parse,
 )

@@ -11,7 +11,7 @@ from uplift.facts.model import Capture, Parser, Reading, Value
 AUXV = "probe:auxv"
 UNAME = "probe:uname"
 CPUINFO = "file:/proc/cpuinfo"
-_LINE = re.compile(r"(AT_[A-Z0-9_]{2,20}) (\S{1,64})")
+_LINE = re.compile(r"(AT_[A-Z0-9_]{2,20})(?: (\S{1,64}))?(?: |$)")
 _ARCH_OF_MACHINE = {
     "aarch64": "arm64",
     "riscv64": "riscv64",
@@ -47,7 +47,7 @@ def parse_auxv(text: str, machine: str) -> dict[str, Value]:
         match = _LINE.match(line.strip())
         if match is None:
             raise ValueError(f"line {number}: {line[:60]!r} is no entry of the auxiliary vector")
-        entries[match[1]] = match[2]
+        entries[match[1]] = match[2] or ""
     platform = entries.get("AT_PLATFORM", "")
     values: dict[str, Value] = {"hwcap.platform": platform} if platform else {}
     for name in ("AT_HWCAP", "AT_HWCAP2", "AT_HWCAP3", "AT_HWCAP4"):
