@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import difflib
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from uplift.catalog.derive import cpuid_emulators, cpuid_linux, cpuid_toolchains
 from uplift.catalog.derive.cpuid_field import Named, Slot
-from uplift.errors import CatalogError, UpliftError
+from uplift.errors import FOUND, CatalogError, UpliftError
 
 CITED = Path(__file__).with_name("cpuid_cited.csv")
 COLUMNS = (
@@ -238,13 +239,20 @@ def main(arguments: list[str] | None = None) -> int:
     for project in dict.fromkeys(reader[0] for reader in READERS):
         parser.add_argument(f"--{project}", metavar="[VERSION=]DIR", help=f"{project}'s source")
     parser.add_argument("--cited", type=Path, default=CITED, help="the hand-kept rows")
+    parser.add_argument("--check", type=Path, help="compare with this table, print nothing else")
     parsed = parser.parse_args(arguments)
     try:
-        sys.stdout.write(to_csv(derive(_trees(parsed), read_cited(parsed.cited))))
+        text = to_csv(derive(_trees(parsed), read_cited(parsed.cited)))
     except UpliftError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0
+    if parsed.check is None:
+        sys.stdout.write(text)
+        return 0
+    shipped = parsed.check.read_text(encoding="utf-8").splitlines()
+    difference = list(difflib.unified_diff(shipped, text.splitlines(), lineterm="", n=0))
+    print("\n".join(difference) or "the table is what the trees say")
+    return FOUND if difference else 0
 
 
 if __name__ == "__main__":
