@@ -301,7 +301,9 @@ def test_an_arm64_register_is_read_by_its_own_instruction() -> None:
 def test_cpuid_of_this_machine_is_what_the_kernel_says() -> None:
     if os.uname().machine != "x86_64":
         pytest.skip("x86-64 only")
+    before = os.sched_getaffinity(0)
     row = collector.probe_cpuid()
+    assert os.sched_getaffinity(0) == before
     vendor = Path("/proc/cpuinfo").read_text().split("vendor_id\t: ")[1].split("\n")[0]
     line = next(line for line in row.data.decode().splitlines() if " 0x00000000 0x00:" in line)
     words = [int(part.split("=")[1], 16) for part in line.split()[2:]]

@@ -2163,14 +2163,17 @@ class DiagnosticsReader(object):
         return tuple(self.leaves.get((leaf, subleaf), (0, 0, 0, 0)))
 
 
+def runs_x86_64():
+    return platform.machine() == "x86_64" and struct.calcsize("P") == 8
+
+
 def cpuid_reader():
     """Return the first means of reading CPUID that works here, with the others' troubles."""
     problems = []
     for kind in (PageReader, DeviceReader, DiagnosticsReader):
-        if kind is PageReader and platform.machine() != "x86_64" or struct.calcsize("P") != 8:
-            problems.append("executable page: no code for a 32-bit process")
-            if kind is PageReader:
-                continue
+        if kind is PageReader and not runs_x86_64():
+            problems.append("executable page: no code for this process")
+            continue
         try:
             return kind(), problems
         except (OSError, ImportError, subprocess.SubprocessError) as error:
@@ -2296,11 +2299,14 @@ def probe_cpuid():
     reader, problems = cpuid_reader()
     if reader is None:
         return capture("probe:cpuid", FAILED, detail="; ".join(problems))
-    kinds, compared = core_kinds(reader)
-    text = ""
-    for cpu in kinds:
-        reader.move(cpu)
-        text += cpuid_text(reader, cpu)
+    before, text = os.sched_getaffinity(0), ""
+    try:
+        kinds, compared = core_kinds(reader)
+        for cpu in kinds:
+            reader.move(cpu)
+            text += cpuid_text(reader, cpu)
+    finally:
+        os.sched_setaffinity(0, before)
     detail = "; ".join(["%d kinds of core" % len(kinds), compared] + problems)
     return capture("probe:cpuid", OK if text else FAILED, text, reader.how, detail, "cpuid-r")
 
@@ -2309,6 +2315,8 @@ def probe_xcr0():
     """Record XCR0: which register state the system saves."""
     import ctypes
 
+    if not runs_x86_64():
+        return capture("probe:xcr0", ABSENT, how="XGETBV(0)", detail="no 64-bit x86 process")
     reader = PageReader()
     if not reader.read(1, 0)[2] >> 27 & 1:
         return capture("probe:xcr0", ABSENT, how=reader.how, detail="OSXSAVE is off")
@@ -2321,6 +2329,8 @@ def probe_xcomp():
     """Record which dynamic register state the kernel offers."""
     import ctypes
 
+    if not runs_x86_64():
+        return capture("probe:xcomp", ABSENT, how="arch_prctl", detail="no 64-bit x86 process")
     syscall, lines = libc_syscall(), []
     for name, code in XCOMP:
         word = ctypes.c_uint64()
