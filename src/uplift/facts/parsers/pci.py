@@ -141,14 +141,20 @@ def _block(block: str) -> Device | None:
 
 def _values(found: Iterable[Device]) -> dict[str, Value]:
     every = list(found)
-    degraded = (d for d in every if d.degraded)
+    degraded = [d for d in every if d.degraded]
+    makers = [(f"{d.id[:4]}:{d.kind}", d.driver) for d in every if d.kind]
     return {
         "pci.devices": len(every),
         "pci.ids": frozenset(d.id for d in every),
         "pci.classes": frozenset(d.kind for d in every if d.kind),
         "pci.drivers": frozenset(f"{d.id}={d.driver}" for d in every if d.driver),
+        "pci.vendor_classes": frozenset(maker for maker, _ in makers),
+        "pci.vendor_drivers": frozenset(f"{maker}={driver}" for maker, driver in makers if driver),
         "pci.unbound": frozenset(d.id for d in every if not d.driver),
         "pci.degraded": frozenset(f"{d.slot} {d.id} {_said(d.link, d.best)}" for d in degraded),
+        "pci.degraded_count": len(degraded),
+        "pci.sriov_capable": sum(bool(d.functions[1]) for d in every),
+        "pci.sriov_functions": sum(d.functions[0] for d in every),
         "pci.sriov": frozenset(
             f"{d.id} {d.functions[0]}/{d.functions[1]}" for d in every if d.functions[1]
         ),

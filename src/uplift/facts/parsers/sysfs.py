@@ -17,6 +17,7 @@ MAX_TREE = 12 << 20  #: bytes of one capture
 MAX_BRACKETS = 400_000  #: a nested value costs thirty times its bytes
 MAX_CPU = 1 << 16  #: numbers of CPUs and nodes below this
 _MAX_HOPS = 8
+_BLANK = " \t\r\n\0"  #: some recorders write a NUL where the kernel refused a read
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -54,7 +55,7 @@ class SysTree:
         entry = self._entries.get(path)
         if entry is None:
             entry = self._entries.get(self._followed(path))
-        return entry.strip() if isinstance(entry, str) else None
+        return entry.strip(_BLANK) if isinstance(entry, str) else None
 
     def number(self, path: str) -> int | None:
         """Return a file's integer, decimal or ``0x…``; None where it is not recorded.

@@ -109,6 +109,15 @@ def _present(tree: SysTree) -> int:
     return sum(1 << cpu for cpu in tree.numbered("cpu"))
 
 
+def _online(tree: SysTree, present: int) -> int:
+    """Return the CPUs that run; old kernels list them nowhere, and mark those that are off."""
+    text = tree.text("online")
+    if text is not None:
+        return sysfs.cpu_list(text)
+    on = (cpu for cpu in _bits(present) if tree.has(f"cpu{cpu}/topology"))
+    return sum(1 << cpu for cpu in on if tree.text(f"cpu{cpu}/online") != "0")
+
+
 def _working(tree: SysTree, cpus: int) -> list[int]:
     """Return the CPUs that have a topology and are past the last step of being plugged in."""
     states = re.search(r"(\d{1,6}): online\b", tree.text("hotplug/states") or "")
@@ -267,9 +276,8 @@ def _machine_caches(info: cpuinfo.CpuInfo) -> Iterator[tuple[str, Value]]:
 def _cpu_values(tree: SysTree, info: cpuinfo.CpuInfo, sysinfo: str) -> dict[str, Value]:
     present = _present(tree)
     values: dict[str, Value] = {"topology.cpus": present.bit_count()}
-    online = tree.text("online")
-    if online is not None:
-        running = sysfs.cpu_list(online)
+    running = _online(tree, present)
+    if running:
         values["topology.cpus_online"] = running.bit_count()
         values["topology.online"] = sysfs.listed(running)
         values["topology.offline"] = sysfs.listed(present & ~running)
