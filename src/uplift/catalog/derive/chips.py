@@ -48,6 +48,9 @@ def gather(catalog: Catalog, roots: Mapping[str, tuple[Path, str]]) -> dict[str,
         codename = _codename(facts, catalog.chips)
         if codename and not _guest(facts):
             found[codename].recordings.append((f"{source} {name}", facts))
+    for codename, die in chips_x86.SAME_DIE.items():
+        if codename in found and die in found:
+            found[codename].recordings.extend(found[die].recordings)
     return found
 
 

@@ -102,7 +102,26 @@ LLVM_SETS = {
     "Zen 5c": "ZNVER5",
 }
 #: Chips that LLVM alone lists, with its set.
-LLVM_INTEL = {"rocket-lake": "Rocketlake", "grand-ridge": "Grandridge"}
+LLVM_INTEL = {"rocket-lake": "Rocketlake", "grand-ridge": "Sierraforest"}
+
+#: Products made of another chip's die: what was recorded of that one holds for them.
+SAME_DIE = {
+    "milan-x": "milan",
+    "trento": "milan",
+    "genoa-x": "genoa",
+    "siena": "bergamo",
+    "snowy-owl": "naples",
+    "ice-lake-d": "ice-lake-sp",
+}
+
+#: Bits that the operating system switches on: no chip has them by itself.
+_SYSTEM = {"cpuid.1.0.ecx": 27, "cpuid.7.0.ecx": 4}  # OSXSAVE, OSPKE
+#: XED's server chips take in all of Alder Lake, HRESET included, which Granite Rapids' recording
+#: lacks: its heirs have it from there and from nowhere else.
+_NOT_INHERITED = {
+    "granite-rapids-d": {"cpuid.7.1.eax": 22},
+    "diamond-rapids": {"cpuid.7.1.eax": 22},
+}
 
 #: Firmware or microcode may switch these off: a recording without them proves nothing.
 SWITCHABLE = {
@@ -136,6 +155,8 @@ def read_xed(datafiles: Path, version: str) -> dict[str, Silicon]:
                     numbers[fact] = max(numbers.get(fact, 0), value)
                 else:
                     bits.setdefault(fact, set()).add(low)
+        for fact, bit in (*_SYSTEM.items(), *_NOT_INHERITED.get(codename, {}).items()):
+            bits.get(fact, set()).discard(bit)
         source = f"intelxed/xed {version} datafiles ({chip})"
         found[codename] = Silicon(source, {k: frozenset(v) for k, v in bits.items()}, {}, numbers)
     return found
@@ -200,7 +221,8 @@ def read_llvm(llvm: Path, version: str) -> dict[str, Silicon]:
         bits: dict[str, set[int]] = {}
         for feature in _expand_llvm(name, sets):
             for fact, bit in where.get(spelled.get(feature[7:], ""), ()):
-                bits.setdefault(fact, set()).add(bit)
+                if _SYSTEM.get(fact) != bit:
+                    bits.setdefault(fact, set()).add(bit)
         short = name[8:]
         frozen = {fact: frozenset(numbers) for fact, numbers in bits.items()}
         found[short] = Silicon(f"{source} ({short})", frozen, {}, {})
