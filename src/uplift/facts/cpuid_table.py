@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from uplift.facts.model import Snapshot
-from uplift.facts.parsers.cpuid import cores_of, vendor_of, within_range
+from uplift.facts.parsers.cpuid import cores_of, signature, vendor_of, within_range
 from uplift.facts.parsers.cpuid_notation import REGISTERS, Leaf, Leaves
 
 #: Vendor strings of leaf 0 and the name that the table uses for them.
@@ -155,8 +155,14 @@ def _set_bits(
 
 
 def vendor_name(leaves: Leaves) -> str:
-    """Return the table's name for the processor's vendor; its string where it has none."""
+    """Return the table's name for the processor's vendor; its string where it has none.
+
+    Zhaoxin's processors of family 7 say CentaurHauls, and mean other things by some bits than VIA's
+    of families 5 and 6 did.
+    """
     text = vendor_of(leaves)
+    if text == "CentaurHauls" and (1, 0) in leaves and signature(leaves[1, 0][0])[0] >= 7:
+        return "Zhaoxin"
     return _VENDORS.get(text, text)
 
 

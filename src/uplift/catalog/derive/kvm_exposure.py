@@ -1,0 +1,354 @@
+"""Derive which CPUID bits KVM and QEMU pass on to a guest, and since which version.
+
+``python -m uplift.catalog.derive.kvm_exposure TREE…`` reads unpacked source trees of Linux and QEMU,
+of any number of versions, and writes ``catalog/data/kvm-exposure.csv``. A version in the table is
+that of the oldest tree read that has the bit: "in this version or in one after the tree before it".
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+TABLE = Path(__file__).parents[1] / "data" / "kvm-exposure.csv"
+CPUID = "arch/x86/kvm/cpuid.c"
+CPUFEATURES = "arch/x86/include/asm/cpufeatures.h"
+REVERSE = ("arch/x86/kvm/reverse_cpuid.h", "arch/x86/kvm/cpuid.h")
+VENDORS = {
+    "intel": ("arch/x86/kvm/vmx/vmx.c", "arch/x86/kvm/vmx.c"),
+    "amd": ("arch/x86/kvm/svm/svm.c", "arch/x86/kvm/svm.c"),
+}
+QEMU_CPU = ("target/i386/cpu.c", "target-i386/cpu.c")
+QEMU_KVM = ("target/i386/kvm/kvm.c", "target/i386/kvm.c", "target-i386/kvm.c")
+
+_REGISTERS = ("eax", "ebx", "ecx", "edx")
+Place = tuple[int, int, int, int]  #: leaf, subleaf, register, bit
+Word = tuple[int, int, int]
+
+_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
+
+
+@dataclass
+class Kernel:
+    """What one version of KVM says: each bit's kind, and under which conditions it changes it.
+
+    :param changes: place to ``amd: set if nested`` and the like, in the source's words.
+    """
+
+    version: str
+    kinds: dict[Place, str] = field(default_factory=dict)
+    names: dict[Place, str] = field(default_factory=dict)
+    changes: dict[Place, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Emulator:
+    """What one version of QEMU says: each bit's property, its rule, and what QEMU adds itself."""
+
+    version: str
+    properties: dict[Place, str] = field(default_factory=dict)
+    rules: dict[Place, str] = field(default_factory=dict)
+    adds: dict[Place, str] = field(default_factory=dict)
+
+
+def _text(tree: Path, names: Iterable[str]) -> str:
+    found = next((tree / name for name in names if (tree / name).is_file()), None)
+    text = found.read_text(encoding="utf-8", errors="replace") if found else ""
+    return _COMMENT.sub("", text)
+
+
+def linux_version(tree: Path) -> str:
+    """Return ``6.1.176`` of a Linux tree, from its Makefile."""
+    text = (tree / "Makefile").read_text(encoding="utf-8", errors="replace")
+    parts = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL) = (\d+)", text, re.MULTILINE))
+    return ".".join(parts[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+
+
+_WORD = re.compile(r"CPUID level (0x[0-9a-f]+)(?::(\d+))?(.*?)word (\d+)", re.IGNORECASE)
+_FLAG = re.compile(r"#define X86_FEATURE_(\w+)\s+\(\s*(\d+)\s*\*\s*32\s*\+\s*(\d+)\)")
+_REVERSE = re.compile(r"\[(CPUID_\w+)\]\s*=\s*\{\s*(\w+),\s*(\w+),\s*CPUID_(E[A-D]X)\}")
+_KVM_FLAG = re.compile(
+    r"#define (?:KVM_)?X86_FEATURE_(\w+)\s+KVM_X86_FEATURE\((CPUID_\w+),\s*(\d+)\)"
+)
+
+
+def flags(tree: Path) -> dict[str, Place]:
+    """Return where each of the kernel's feature flags stands in CPUID."""
+    header = (tree / CPUFEATURES).read_text(encoding="utf-8", errors="replace")
+    words: dict[int, Word] = {}
+    for leaf, subleaf, between, number in _WORD.findall(header):
+        register = re.search(r"\be([a-d])x\b", between, re.IGNORECASE)
+        index = "abcd".index(register[1].lower()) if register else 3
+        words[int(number)] = (int(leaf, 16), int(subleaf or 0), index)
+    found = {
+        name: (*words[int(word)], int(bit))
+        for name, word, bit in _FLAG.findall(header)
+        if int(word) in words
+    }
+    reverse = _text(tree, REVERSE)
+    leaves = {
+        name: (int(leaf, 0), int(subleaf, 0), _REGISTERS.index(register.lower()))
+        for name, leaf, subleaf, register in _REVERSE.findall(reverse)
+    }
+    for name, leaf, bit in _KVM_FLAG.findall(reverse):
+        found[name] = (*leaves[leaf], int(bit))
+    return found
+
+
+_LIST = re.compile(
+    r"kvm_cpu_cap_(?:mask|init\w*)\(\s*(\w+)\s*,(.*?)\)\s*;"
+    r"|const u32 kvm_(cpuid_\w+?)_x86_features\s*=(.*?);",
+    re.DOTALL,
+)
+_TOKEN = re.compile(r"\b(\w*?)_?(?:K|S)?F\((\w+)\)|\bf_(\w+)\b")
+_KINDS = {
+    "": "listed",
+    "X86_64": "listed",
+    "SCATTERED": "listed",
+    "ALIASED_1_EDX": "listed",
+    "VENDOR": "vendor",
+    "RUNTIME": "runtime",
+    "EMULATED": "emulated",
+    "PASSTHROUGH": "passthrough",
+    "SYNTHESIZED": "listed",
+}
+_ALIASES = "8000_0001_EDX"
+#: Names of old code: SVM_FEATURE_NRIP is X86_FEATURE_NRIPS.
+_OLD_NAMES = {"NRIP": "NRIPS", "GBPAGES": "GBPAGES", "LM": "LM"}
+
+
+def kernel(tree: Path, newest: Mapping[str, Place]) -> Kernel:
+    """Read what one Linux tree's KVM exposes.
+
+    :param newest: flags of the newest tree, for names that this tree knows in another way.
+    """
+    known = {**newest, **flags(tree)}
+    found = Kernel(linux_version(tree))
+    text = _text(tree, [CPUID])
+    for new_word, new_list, old_word, old_list in _LIST.findall(text):
+        alias = _ALIASES in (new_word or old_word).upper()
+        for kind, name in _tokens(new_list or old_list):
+            _take(found, known.get(name), name, kind, alias)
+    for name in re.findall(r"entry->e[a-d]x \|= F\((\w+)\)", text):
+        _take(found, known.get(name), name, "emulated", False)
+    for name in re.findall(r"kvm_cpu_cap_set\(X86_FEATURE_(\w+)\)", text):
+        if known.get(name) not in found.kinds:
+            _take(found, known.get(name), name, "set", False)
+    for vendor, files in VENDORS.items():
+        _vendor(found, vendor, _text(tree, files), known)
+    return found
+
+
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
+    for prefix, name, local in _TOKEN.findall(text):
+        if local:
+            yield "listed", local.upper()
+        elif prefix in _KINDS:
+            yield _KINDS[prefix], name
+
+
+def _take(found: Kernel, place: Place | None, name: str, kind: str, alias: bool) -> None:
+    if place is None:
+        return
+    if alias and place[0] == 1:  # AMD repeats leaf 1's edx in leaf 0x80000001
+        place = (0x80000001, 0, 3, place[3])
+    found.kinds[place] = kind
+    found.names.setdefault(place, name.lower())
+
+
+_CALL = re.compile(r"kvm_cpu_cap_(set|clear|check_and_set)\(X86_FEATURE_(\w+)\)")
+_OLD_SET = re.compile(r"entry->e[a-d]x \|= (?:SVM_FEATURE_(\w+)|bit\(X86_FEATURE_(\w+)\))")
+_SVM_BIT = "entry->ecx |= (1 << 2)"
+
+
+def _vendor(found: Kernel, vendor: str, text: str, known: Mapping[str, Place]) -> None:
+    for conditions, line in _statements(text):
+        verb, name = _change(vendor, line)
+        place = known.get(name)
+        if place is None:
+            continue
+        condition = " && ".join(conditions)
+        found.changes.setdefault(place, []).append(
+            f"{vendor}: {verb}" + (f" if {condition}" if condition else "")
+        )
+        if verb == "set" and place not in found.kinds:
+            found.kinds[place] = "vendor"
+            found.names.setdefault(place, name.lower())
+
+
+def _change(vendor: str, line: str) -> tuple[str, str]:
+    call = _CALL.search(line)
+    if call:
+        return call[1].removeprefix("check_and_"), call[2]
+    old = _OLD_SET.search(line)
+    if old:
+        name = old[1] or old[2]
+        return "set", _OLD_NAMES.get(name, name)
+    return ("set", "SVM") if vendor == "amd" and _SVM_BIT in line else ("", "")
+
+
+def _statements(text: str) -> Iterator[tuple[list[str], str]]:
+    """Yield each line with the conditions that it stands under, by the kernel's indentation."""
+    stack: list[tuple[int, str]] = []
+    for line in re.sub(r"(\|\||&&)\n\s+", r"\1 ", text).split("\n"):
+        if not line.strip():
+            continue
+        depth = len(line) - len(line.lstrip("\t"))
+        while stack and stack[-1][0] >= depth:
+            last = stack.pop()
+            if line.strip() in ("}", "else", "} else {") and stack is not None:
+                otherwise = last
+        opened = re.match(r"\t*if \((.*)\)\s*\{?$", line)
+        if opened:
+            stack.append((depth, opened[1]))
+        elif re.match(r"\t*(?:\} )?else(?: \{)?$", line):
+            stack.append((depth, f"!({otherwise[1]})"))
+        yield [condition for _, condition in stack], line
+
+
+_FEATURE_WORDS = re.compile(r"feature_word_info\[FEATURE_WORDS\] = \{(.*?)\n\};", re.DOTALL)
+_FEATURE_WORD = re.compile(r"\[FEAT_\w+\] = \{(.*?)\n {4}\s?\},", re.DOTALL)
+_CONSTANT = re.compile(r"#define (CPUID_\w+)\s+\(1U?L?L? << (\d+)\)")
+
+
+def emulator(tree: Path) -> Emulator:
+    """Read which property QEMU has for each bit, and what its defaults leave out or add."""
+    found = Emulator((tree / "VERSION").read_text(encoding="utf-8").strip())
+    constants = _constants(tree)
+    table = _FEATURE_WORDS.search(_text(tree, QEMU_CPU))
+    for body in _FEATURE_WORD.findall((table[1] if table else "") + "\n    },"):
+        word = _cpuid_word(body)
+        if word is None:
+            continue
+        for bit, name in _names(body):
+            found.properties[*word, bit] = name
+        for rule in ("no_autoenable", "unmigratable"):
+            for bit in _rule_bits(body, rule, constants):
+                found.rules[*word, bit] = rule.replace("_", "-")
+    found.adds.update(_added(_text(tree, QEMU_KVM), constants))
+    return found
+
+
+def _constants(tree: Path) -> dict[str, int]:
+    header = _text(tree, ("target/i386/cpu.h", "target-i386/cpu.h"))
+    return {name: int(bit) for name, bit in _CONSTANT.findall(header)}
+
+
+def _cpuid_word(body: str) -> Word | None:
+    leaf = re.search(r"\.(?:cpuid_)?eax = (0x\w+|\d+)", body)
+    register = re.search(r"reg = R_E([A-D])X", body)
+    if not leaf or not register:
+        return None
+    subleaf = re.search(r"\.(?:cpuid_)?ecx = (0x\w+|\d+)", body)
+    return int(leaf[1], 0), int(subleaf[1], 0) if subleaf else 0, "ABCD".index(register[1])
+
+
+def _names(body: str) -> Iterator[tuple[int, str]]:
+    listed = re.search(r"\.feat_names = \{(.*?)\}", body, re.DOTALL)
+    bit = 0
+    for item in (listed[1] if listed else "").split(","):
+        text = item.strip()
+        at = re.match(r"\[(\d+)\] = (.*)", text)
+        if at:
+            bit, text = int(at[1]), at[2]
+        name = re.match(r'"([^"|]+)', text)
+        if name:
+            yield bit, name[1].replace("_", "-").replace(".", "-")
+        bit += bool(text)
+
+
+def _rule_bits(body: str, rule: str, constants: Mapping[str, int]) -> Iterator[int]:
+    told = re.search(rf"\.{rule}_flags = ([^,]+),", body)
+    for name in re.findall(r"CPUID_\w+", told[1] if told else ""):
+        if name in constants:
+            yield constants[name]
+
+
+_BLOCK = re.compile(
+    r"if \(function == (0x\w+|\d+)(?: && index == (\d+))? && reg == R_E([A-D])X\) \{"
+    r"(.*?)(?=\n    \} else if|\n    \}\n)",
+    re.DOTALL,
+)
+
+
+def _added(text: str, constants: Mapping[str, int]) -> Iterator[tuple[Place, str]]:
+    """Yield the bits that QEMU adds to what KVM answers: ``always`` or as the ``host`` has it."""
+    body = text.partition("kvm_arch_get_supported_cpuid(")[2]
+    for leaf, subleaf, register, block in _BLOCK.findall(body):
+        word = int(leaf, 0), int(subleaf or 0), "ABCD".index(register)
+        for expression in re.findall(r"ret \|= ([^;]+);", block):
+            how = "host" if "&" in expression else "always"
+            for name in re.findall(r"CPUID_\w+", expression):
+                if name in constants:
+                    yield (*word, constants[name]), how
+
+
+Row = dict[str, object]
+
+
+def rows(kernels: list[Kernel], emulators: list[Emulator]) -> Iterator[Row]:
+    """Merge all versions, oldest first, into one row per bit."""
+    places = {place for k in kernels for place in k.kinds}
+    places |= {place for e in emulators for place in e.properties}
+    newest_kernel, newest_qemu = kernels[-1], emulators[-1]
+    for place in sorted(places):
+        has = [k for k in kernels if place in k.kinds]
+        knows = [e for e in emulators if place in e.properties]
+        adds = [e for e in emulators if place in e.adds]
+        yield {
+            "leaf": f"{place[0]:x}",
+            "subleaf": f"{place[1]:x}",
+            "register": _REGISTERS[place[2]],
+            "bit": place[3],
+            "flag": has[-1].names[place] if has else "",
+            "property": knows[-1].properties[place] if knows else "",
+            "kvm": has[-1].kinds[place] if has else "",
+            "kvm_since": _since(has),
+            "kvm_when": "; ".join(dict.fromkeys(newest_kernel.changes.get(place, ()))),
+            "qemu_since": _since(knows),
+            "qemu_rule": newest_qemu.rules.get(place, ""),
+            "qemu_adds": adds[-1].adds[place] if adds else "",
+            "adds_since": _since(adds),
+        }
+
+
+def _since(having: list[Kernel] | list[Emulator]) -> str:
+    """Say in which of the versions the bit came to stay; a bit that was dropped has none."""
+    return having[0].version if having else ""
+
+
+def main(*trees: str) -> None:
+    """Derive the table from unpacked trees; the order does not matter."""
+    paths = [Path(tree) for tree in trees]
+    linux = sorted((p for p in paths if (p / "Makefile").is_file() and not _is_qemu(p)), key=_age)
+    qemu = sorted((p for p in paths if _is_qemu(p)), key=_age)
+    newest = flags(linux[-1])
+    kernels = [kernel(path, newest) for path in linux]
+    emulators = [emulator(path) for path in qemu]
+    found = list(rows(kernels, emulators))
+    with TABLE.open("w", newline="", encoding="utf-8") as stream:
+        stream.write(f"# derived: linux {', '.join(k.version for k in kernels)}: {CPUID},\n")
+        stream.write("# derived: its vmx.c and svm.c, reverse_cpuid.h, asm/cpufeatures.h;\n")
+        stream.write(f"# derived: qemu {', '.join(e.version for e in emulators)}:\n")
+        stream.write("# derived: target/i386/cpu.c (feature_word_info), kvm.c\n")
+        table = csv.DictWriter(stream, fieldnames=list(found[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(found)
+    print(f"{TABLE.name}: {len(found)} bits from {len(kernels)} + {len(emulators)} trees")
+
+
+def _is_qemu(path: Path) -> bool:
+    return (path / "VERSION").is_file()
+
+
+def _age(path: Path) -> list[int]:
+    version = (path / "VERSION").read_text() if _is_qemu(path) else linux_version(path)
+    return [int(part) for part in version.strip().split(".")]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
