@@ -242,6 +242,21 @@ def test_the_assembler_is_believed_by_name_before_line() -> None:
     assert collector.refused_names(said, ["sve2", "foo", "gcs", "sme"]) == {"foo", "gcs", "sme"}
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"[    0.1] x86/fpu: Supporting XSAVE feature 0x001", True),
+        (b"[    1.0] sgx: EPC section 0x1070180000-0x107f9fffff", True),
+        (b"[    1.0] kvm_intel: TDX not supported", True),
+        (b"[    1.0] GICv3: 16 PPIs implemented", True),
+        (b"[    2.0] usb 1-1: new high-speed USB device", False),
+        (b"[    2.0] device: lamp service \xff", False),
+    ],
+)
+def test_the_kernels_log_is_kept_where_it_names_a_feature(line: bytes, kept: bool) -> None:
+    assert collector.names_feature(line) is kept
+
+
 FAKE = {
     (0x0, 0): (0x1F, 1, 2, 3),
     (0x4, 0): (0x121, 0, 0, 0),
