@@ -34,6 +34,7 @@ $(VENV)/.ready: pyproject.toml
 	@sh scripts/python-venv $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m compileall -q src  # an editable install is not compiled by pip
 	@touch $@
 
 clean:
