@@ -12,8 +12,12 @@ import pytest
 from uplift.lab import process
 
 
-def python(code: str, *, timeout: float = 20, stdin: bytes = b"", **more: int) -> process.Result:
-    return process.run([sys.executable, "-c", code], timeout=timeout, stdin=stdin, **more)
+def python(
+    code: str, *, timeout: float = 20, stdin: bytes = b"", max_stdout: int = 1 << 24
+) -> process.Result:
+    return process.run(
+        [sys.executable, "-c", code], timeout=timeout, stdin=stdin, max_stdout=max_stdout
+    )
 
 
 def is_alive(pid: int) -> bool:

@@ -283,7 +283,8 @@ def _result(
     snapshot = _answer(answers)
     if snapshot is None:
         return replace(result, why=_why_lost(request, ended))
-    captures = {**snapshot.captures, **_evidence(machine, ended)}
+    places = (answers[0].parent, request.kernel_image.parent)
+    captures = {**snapshot.captures, **_evidence(machine, ended, places)}
     return replace(result, status=BootStatus.BOOTED, snapshot=replace(snapshot, captures=captures))
 
 
@@ -301,16 +302,26 @@ def _answer(answers: Sequence[Path]) -> Snapshot | None:
     return None
 
 
-def _evidence(machine: Machine, ended: process.Result) -> dict[str, Capture]:
+def _evidence(
+    machine: Machine, ended: process.Result, places: Sequence[Path]
+) -> dict[str, Capture]:
     """Return what the emulator said, as a capture beside what the machine inside saw."""
     capture = Capture(
         id=f"cmd:{machine.program}/warnings",
         status=CaptureStatus.OK,
         data=ended.stderr,
-        how=shlex.join(ended.argv),
+        how=shlex.join(_without_directories(ended.argv, places)),
         detail=f"exit {ended.returncode}",
     )
     return {capture.id: capture}
+
+
+def _without_directories(argv: Sequence[str], places: Sequence[Path]) -> list[str]:
+    """Leave out where files lay: that says who booted, not what."""
+    words = list(argv)
+    for place in places:
+        words = [word.replace(f"{place}/", "") for word in words]
+    return words
 
 
 def _why_lost(request: BootRequest, ended: process.Result) -> str:
