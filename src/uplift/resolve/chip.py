@@ -204,7 +204,7 @@ def _unknown(
         title="unknown chip",
         confidence="nearest",
         why=f"{seen.words} is in no catalog; nearest is {nearest.title}, "
-        f"which differs by {len(differs)} features{tail}",
+        f"which differs by {len(differs)} feature{'s' * (len(differs) != 1)}{tail}",
         vendor=seen.vendor or nearest.vendor,
         signature=seen.words,
         nearest=nearest.codename,
@@ -241,7 +241,7 @@ def _apart(chip: Chip, seen: Seen) -> tuple[int, ...]:
             if (value := seen.fields.get(field)) is not None
         )
 
-    return min(gaps(s) for s in chip.signatures if s.kind in seen.kinds)
+    return min(gaps(s) for s in chip.signatures if s.kind in seen.kinds and s.fields)
 
 
 def _differences(
