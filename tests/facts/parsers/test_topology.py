@@ -195,6 +195,7 @@ JSON = json.dumps(
     {
         "lscpu": [
             {"field": "Architecture:", "data": "s390x"},
+            {"field": "Byte Order:", "data": "Big Endian"},
             {"field": "CPU(s):", "data": "2", "children": [{"field": "Drawer(s):", "data": "4"}]},
             {
                 "field": "Caches (sum of all):",
@@ -234,7 +235,7 @@ def test_nested_json_of_lscpu_is_read() -> None:
         ('{"lscpu": [{"data": 1}]}', "has no field"),
         ('{"lscpu": [{"field": "CPU(s):", "children": 5}]}', "is no list"),
         ("{" * 20_000, "nested too often"),
-        ("CPU(s): 4\nOn-line CPU(s) list: 0-99999:1\n", "is no list of CPUs"),
+        ("Byte Order: ?\nOn-line CPU(s) list: 0-99999:1\n", "is no list of CPUs"),
     ],
 )
 def test_broken_or_foreign_lscpu_output_is_refused(text: str, cause: str) -> None:

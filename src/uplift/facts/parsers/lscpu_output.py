@@ -20,8 +20,12 @@ TEXT = "cmd:lscpu/text"
 CAPTURES = (JSON, TEXT)
 MAX_BYTES = 4 << 20
 
-#: Without one of these it is no lscpu output, or one in another language.
-_FIRST_FIELDS = ("Architecture", "CPU op-mode(s)", "CPU(s)", "Byte Order", "Address sizes")
+#: Without one of these it is no lscpu output, or one in another language: names that no
+#: translation keeps (``CPU(s)`` and ``Architecture`` are French and German too).
+_ENGLISH = {
+    *("CPU op-mode(s)", "Byte Order", "Address sizes", "On-line CPU(s) list", "Vendor ID"),
+    *("Thread(s) per core", "Model name", "CPU family", "Hypervisor vendor", "Socket(s) per book"),
+}
 _SIZE = re.compile(r"([\d.]+)\s*([KMG]?)i?B?(?:\s*\((\d+) instances?\))?$")
 _X_LIST = re.compile(r"(\d+)-(\d+):(\d+)$")
 _BITS = re.compile(r"(\d{1,3}) bits physical, (\d{1,3}) bits virtual")
@@ -62,7 +66,7 @@ def read_bytes(data: bytes) -> Report:
     text = data.decode("utf-8", "replace")
     report = Report(tuple(_json_fields(text) if text.lstrip()[:1] == "{" else _text_fields(text)))
     names = {name for name, _ in report.fields}
-    if not names.intersection(_FIRST_FIELDS):
+    if not names.intersection(_ENGLISH):
         raise ValueError(
             "line 1: none of lscpu's English field names is there; record it with LC_ALL=C"
         )
