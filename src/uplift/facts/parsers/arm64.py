@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from uplift.facts.hwcap_tables import implied_hwcaps
 from uplift.facts.model import Capture, Parser, Reading, Value
+from uplift.facts.parsers.hwcap import parse_cpuinfo
 
 REGISTERS = "probe:arm64-id-registers"
 RAW = "probe:arm64-raw-registers"
@@ -25,6 +26,7 @@ _ARCHITECTURE_BY_ID = 0xF  # MIDR_EL1[19:16]: features are told by ID registers
 def parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     """Read ``probe:arm64-id-registers``; MIDR also from the lines of ``/proc/cpuinfo``."""
     values: dict[str, Value] = {}
+    yield from _words(captures)
     if REGISTERS in captures:
         registers = parse_registers(captures[REGISTERS].text)
         values = {f"arm64.{name}": value for name, value in registers.items()}
@@ -39,6 +41,23 @@ def parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
         midrs = parse_midrs(captures[CPUINFO].text)
         if midrs:
             yield Reading(CPUINFO, {"arm64.midr": midrs[0], "arm64.kinds": len(set(midrs))})
+
+
+def _words(captures: Mapping[str, Capture]) -> Iterator[Reading]:
+    """Read ``arm64.words``: the HWCAP words that any recording shows the silicon to have.
+
+    Registers and cpuinfo tell the same; a recording that holds one of the two is enough.
+    """
+    told = {
+        name: implied_hwcaps(parse_registers(captures[name].text))
+        for name in (REGISTERS, RAW)
+        if name in captures
+    }
+    cpuinfo = parse_cpuinfo(captures[CPUINFO].text) if CPUINFO in captures else None
+    if cpuinfo is not None and "CPU implementer" in captures[CPUINFO].text:
+        told[CPUINFO] = cpuinfo
+    if told:
+        yield Reading(next(iter(told)), {"arm64.words": frozenset().union(*told.values())})
 
 
 def parse_registers(text: str) -> dict[str, int]:
