@@ -152,7 +152,7 @@ def test_captures_that_are_too_large_together_are_refused() -> None:
     )
     with pytest.raises(RecordingError, match="cannot read") as caught:
         snapshot_file.read_bytes(HEADER + "\n".join(rows).encode() + b"\n", "x")
-    assert "larger than" in caught.value.cause
+    assert "the captures hold more than" in caught.value.cause
 
 
 def test_too_many_captures_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

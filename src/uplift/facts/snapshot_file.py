@@ -241,7 +241,7 @@ class _Reader:
         if row.get("end") is True:
             self.announced = row["captures"] if isinstance(row.get("captures"), int) else -1
         else:
-            self._keep(_capture(row, self.bytes_left))
+            self._keep(_capture(row))
 
     def _keep(self, capture: Capture) -> None:
         if capture.id in self.captures:
@@ -344,7 +344,7 @@ def _scalar(text: str, at: int) -> tuple[Any, int]:
         raise _Broken(_short(error)) from error
 
 
-def _capture(row: Mapping[str, Any], bytes_left: int) -> Capture:
+def _capture(row: Mapping[str, Any]) -> Capture:
     texts = {key: row.get(key, "") for key in _STRING_KEYS}
     for key, value in texts.items():
         if not isinstance(value, str):
@@ -356,7 +356,7 @@ def _capture(row: Mapping[str, Any], bytes_left: int) -> Capture:
     return Capture(
         id=texts["id"],
         status=_status(texts["status"]),
-        data=_data(texts["encoding"] or "utf-8", texts["data"], min(MAX_CAPTURE, bytes_left)),
+        data=_data(texts["encoding"] or "utf-8", texts["data"], MAX_CAPTURE),
         how=texts["how"],
         detail=texts["detail"],
         format=texts["format"],
@@ -393,7 +393,7 @@ def _data(encoding: str, text: str, limit: int) -> bytes:
 
 def _limited(data: bytes, limit: int) -> bytes:
     if len(data) > limit:
-        raise _Broken(f"a capture, or all of them, is larger than {limit} bytes")
+        raise _Broken(f"the capture is larger than {limit} bytes")
     return data
 
 

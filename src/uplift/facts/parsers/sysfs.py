@@ -136,6 +136,8 @@ class SysTree:
         return found
 
     def _followed(self, path: str) -> str:
+        if not self._links:
+            return path
         for _ in range(_MAX_HOPS):
             start = next((start for start in _prefixes(path) if start in self._links), None)
             if start is None:

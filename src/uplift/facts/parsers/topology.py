@@ -298,12 +298,13 @@ def _all_kinds(
 ) -> Iterator[tuple[str, Value]]:
     """Yield the counts over the whole machine, and those of each kind of core."""
     kinds = _with_the_rest(cpuinfo.kinds(info), present)
-    whole = cpuinfo.Kind(present, kinds[0].fields)
-    for name, value in _kind_counts(tree, info, whole, sysinfo).items():
+    whole = _kind_counts(tree, info, cpuinfo.Kind(present, kinds[0].fields), sysinfo)
+    for name, value in whole.items():
         yield f"topology.{name}", value
     yield "topology.kinds", len(kinds)
     for number, kind in enumerate(kinds):
-        for name, value in _kind_counts(tree, info, kind, sysinfo).items():
+        counts = whole if kind.cpus == present else _kind_counts(tree, info, kind, sysinfo)
+        for name, value in counts.items():
             yield f"topology.kind{number}.{name}", value
 
 
