@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.boots.promises import PROMISES, Promise, masked_but_there
 from uplift.facts import snapshot_file
 from uplift.facts.model import Snapshot
 from uplift.lab.qemu import lacking_features
+
+from .promises import PROMISES, Promise, masked_but_there
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "boots"
 
