@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.facts.parsers.reading import RECORDINGS
 from uplift.errors import RecordingError
-from uplift.facts import imports
+from uplift.facts import imports, snapshot_file
 from uplift.facts.imports import (
     arm_sysreport,
     cpuinfo_text,
@@ -142,6 +143,19 @@ def test_the_raw_cpuid_of_a_sosreport_is_one() -> None:
     snapshot = sosreport.load_tree("x", {"sos_commands/processor/cpuid_-r": text})
     assert snapshot.captures["probe:cpuid"].format == "cpuid-r"
     assert snapshot.captures["probe:cpuid"].data == text
+
+
+def test_the_package_list_of_a_sosreport_is_read_like_the_collectors() -> None:
+    listed = (
+        b"||/ Name           Version      Architecture Description\n"
+        b"+++-==============-============-============-=====\n"
+        b"ii  libc6:amd64    2.31-0ubuntu9.2 amd64     GNU C Library\n"
+        b"rc  nano           4.8-1        amd64        small editor\n"
+    )
+    snapshot = sosreport.load_tree("x", {"sos_commands/dpkg/dpkg_-l": listed})
+    facts = read_facts(snapshot)
+    assert facts.value("package.libc6") == "2.31-0ubuntu9.2"
+    assert facts.value("package.nano") == ""
 
 
 def test_an_empty_sosreport_is_refused() -> None:
@@ -364,3 +378,18 @@ def test_a_tarball_in_a_directory_of_tarballs_is_not_opened(tmp_path: Path) -> N
     shutil.copy(SOSREPORT, tmp_path / "inner.tar.xz")
     with pytest.raises(RecordingError):
         imports.load_path(tmp_path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_flipped_bits_in_a_snapshot_give_facts_or_a_refusal(data: st.DataObject) -> None:
+    own = RECORDINGS / "own" / "firecracker-milan.jsonl.gz"
+    whole = bytearray(gzip.decompress(own.read_bytes()))
+    for _ in range(data.draw(st.integers(1, 30))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        snapshot = snapshot_file.read_bytes(bytes(whole), "fuzz")
+    except RecordingError as error:
+        assert error.cause.startswith("line ")
+    else:
+        read_all(snapshot)

@@ -136,27 +136,14 @@ NET = {
     "eth1/speed": "-1\n",
     "lo/mtu": "65536\n",
 }
-ETHTOOL = """Features for eth0:
-rx-checksumming: on
-tx-checksumming: on
-\ttx-checksum-ipv4: off [fixed]
-hw-tc-offload: on
-rx-gro-hw: off [requested on]
-"""
 
 
-def test_interfaces_have_a_driver_a_speed_and_offloads() -> None:
-    found = values_of(
-        network_devices.PARSER, {network_devices.TREE: NET, "cmd:ethtool/eth0": ETHTOOL}
-    )
+def test_interfaces_have_a_driver_and_a_speed_when_they_are_up() -> None:
+    found = values_of(network_devices.PARSER, {network_devices.TREE: NET})
     assert found["net.interfaces"] == ("eth0", "eth1")
     assert found["net.drivers"] == {"ice"}
     assert (found["net.interface.eth0.speed"], found["net.interface.eth0.mtu"]) == (100000, 9000)
     assert "net.interface.eth1.speed" not in found
-    assert found["net.interface.eth0.offload.hw-tc-offload"] is True
-    assert found["net.interface.eth0.offload.rx-gro-hw"] is False
-    assert found["net.interface.eth0.impossible"] == {"tx-checksum-ipv4"}
-    assert found["net.offloads"] == {"rx-checksumming", "tx-checksumming", "hw-tc-offload"}
 
 
 def test_drivers_and_firmware_are_read_from_the_probe_and_from_ethtool() -> None:
@@ -167,15 +154,9 @@ def test_drivers_and_firmware_are_read_from_the_probe_and_from_ethtool() -> None
     assert probe["net.interface.eth0.firmware"] == "4.40 0x8001c967 1.3534.0"
 
 
-@pytest.mark.parametrize(
-    ("captures", "cause"),
-    [
-        ({"cmd:ethtool/eth0": "netlink error: Operation not permitted\n"}, "no line is a feature"),
-        ({"probe:net-drivers": "hello\n"}, "line 1: 'hello' names no driver"),
-    ],
-)
-def test_broken_network_captures_are_unknown(captures: dict[str, object], cause: str) -> None:
-    assert cause in why_unknown(network_devices.PARSER, captures, "net.drivers")
+def test_broken_network_captures_are_unknown() -> None:
+    why = why_unknown(network_devices.PARSER, {"probe:net-drivers": "hello\n"}, "net.drivers")
+    assert "line 1: 'hello' names no driver" in why
 
 
 def test_interfaces_that_nobody_recorded_are_unknown() -> None:
@@ -196,6 +177,14 @@ def test_iommus_are_counted_and_their_groups_typed() -> None:
     )
     assert (found["iommu.units"], found["iommu.kinds"]) == (3, {"dmar", "smmu3"})
     assert (found["iommu.groups"], found["iommu.types"]) == (2, {"DMA-FQ", "identity"})
+
+
+def test_capabilities_are_those_of_every_unit() -> None:
+    tree = {"dmar0/intel-iommu/ecap": "f0\n", "dmar1/intel-iommu/ecap": "30\n"}
+    found = values_of(iommu.PARSER, {iommu.REGISTERS: tree})
+    assert found == {"iommu.intel.ecap": 0x30}
+    broken = {iommu.REGISTERS: {"dmar0/intel-iommu/ecap": "xyz"}}
+    assert "could not be read" in why_unknown(iommu.PARSER, broken, "iommu.intel.ecap")
 
 
 def test_an_iommu_list_that_is_empty_means_none() -> None:

@@ -95,6 +95,10 @@ _RULES = (
         r"sys/kernel/mm/transparent_hugepage/(?P<rel>[\w/-]+)",
     ),
     _rule("tree:/sys/fs/resctrl/info", r"sys/fs/resctrl/info/(?P<rel>.+)"),
+    _rule(
+        "tree:/sys/class/iommu",
+        r"sys/(?:class|devices/.*)/iommu/(?P<rel>[^/]+/(?:intel|amd)-iommu/\w+)",
+    ),
     _rule("tree:/sys/class/tpm", r"sys/(?:class|devices/.*)/tpm/(?P<rel>tpm\d+/\w+)"),
     _rule("tree:/sys/bus/cxl/devices", r"sys/(?:bus/cxl/devices)/(?P<rel>[^/]+/[^/]+)"),
     _rule("tree:/sys/bus/dsa/devices", r"sys/(?:bus/dsa/devices)/(?P<rel>[^/]+/[^/]+)"),

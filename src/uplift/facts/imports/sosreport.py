@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from uplift.errors import RecordingError
 from uplift.facts.imports import lscpu_dump, root_tree
@@ -33,7 +34,6 @@ _COMMANDS = tuple(
         (r"kernel/dmesg(?:_-T)?", "cmd:dmesg/excerpt", ""),
         (r"(?:hardware|devices)/dmidecode", "cmd:dmidecode/text", ""),
         (r"pci/lspci_-nn?vv", "cmd:lspci/nnvv", ""),
-        (r"dpkg/dpkg_-l", "cmd:dpkg/list", "dpkg-l"),
         (r"rpm/package-data", "cmd:rpm/packages", ""),
         (r"snap/snap_list_--all", "cmd:snap/list", ""),
         (r"boot/mokutil_--sb-state", "cmd:mokutil/sb-state", ""),
@@ -58,6 +58,9 @@ _COMMANDS = tuple(
         (r"docker/docker_info", "cmd:docker/info", ""),
     )
 )
+_PACKAGES = "sos_commands/dpkg/dpkg_-l"
+#: The second letter of a row of ``dpkg -l``.
+_STATES = {"i": "installed", "c": "config-files", "n": "not-installed", "u": "unpacked"}
 _DATES = ("sos_commands/date/date_--utc", "sos_commands/date/date", "date")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -65,8 +68,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def wanted(name: str) -> bool:
     """Whether ``load_tree`` reads the file ``name``."""
     if name.startswith("sos_commands/"):
-        return _command(name) is not None or name in _DATES
-    return name in ("version.txt", "date", "dmidecode", "uname") or root_tree.wanted(name)
+        return _command(name) is not None or name in (*_DATES, _PACKAGES)
+    return name == "date" or root_tree.wanted(name)
 
 
 def recognises_tree(names: frozenset[str]) -> bool:
@@ -106,6 +109,19 @@ def _command_captures(files: Mapping[str, bytes]) -> Iterator[Capture]:
         known = _command(name) if name.startswith("sos_commands/") else None
         if known and not _failed(files[name]):
             yield root_tree.file_capture(files, name, *known)
+    if _PACKAGES in files:
+        yield _packages(root_tree.file_capture(files, _PACKAGES, "cmd:dpkg-query/packages"))
+
+
+def _packages(listed: Capture) -> Capture:
+    """Write ``dpkg -l`` as the collector's ``dpkg-query`` does: a fixed table, without widths."""
+    rows = (line.split(None, 4) for line in listed.text.split("\n"))
+    lines = [
+        f"{row[1].partition(':')[0]}\t{row[2]}\t{row[3]}\t\t{_STATES.get(row[0][1], 'other')}\n"
+        for row in rows
+        if len(row) > 3 and re.fullmatch(r"[uihrp][nicufhtW]R?", row[0])
+    ]
+    return replace(listed, data="".join(lines).encode(), how="dpkg -l, its columns as a table")
 
 
 def _failed(data: bytes) -> bool:

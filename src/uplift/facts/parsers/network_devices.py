@@ -1,4 +1,4 @@
-"""Network interfaces: driver, speed, firmware and offloads, from sysfs and ``ethtool``."""
+"""Network interfaces: driver, speed and firmware, from sysfs and ``ethtool -i``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ from uplift.facts.model import Capture, Parser, Reading, Value
 from uplift.facts.parsers.sysfs import SysTree
 
 TREE = "tree:/sys/class/net"
-FEATURES = "cmd:ethtool/"
 DRIVER = "cmd:ethtool-i/"
 DRIVERS = "probe:net-drivers"
 MAX_INTERFACES = 4096
 
-_FEATURE = re.compile(
-    r"\s*([a-z0-9-]{1,60}): (on|off)(?: \[(fixed|requested on|requested off)\])?$"
-)
 _NAME = re.compile(r"[\w@:+-]{1,32}")
 
 
@@ -42,26 +38,6 @@ def _interfaces(tree: SysTree) -> dict[str, Value]:
                 values[prefix + fact] = int(text)
     values["net.interfaces"] = tuple(names)
     values["net.drivers"] = frozenset(driver for driver in drivers.values() if driver)
-    return values
-
-
-def _features(interface: str, text: str) -> dict[str, Value]:
-    """Read ``ethtool -k``: one feature a line, ``[fixed]`` where nobody can change it.
-
-    :raises ValueError: there is no such line.
-    """
-    values: dict[str, Value] = {}
-    prefix = f"net.interface.{_slug(interface)}."
-    fixed = set()
-    for line in text.split("\n"):
-        found = _FEATURE.match(line.rstrip())
-        if found:
-            values[f"{prefix}offload.{found[1]}"] = found[2] == "on"
-            if found[3] == "fixed" and found[2] == "off":
-                fixed.add(found[1])
-    if not values and text.strip():
-        raise ValueError(f"ethtool of {interface}: no line is a feature and 'on' or 'off'")
-    values[f"{prefix}impossible"] = frozenset(fixed)
     return values
 
 
@@ -103,25 +79,15 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
         yield Reading(TREE, _interfaces(SysTree.of(captures[TREE])))
     if DRIVERS in captures:
         yield Reading(DRIVERS, _drivers(captures[DRIVERS].text))
-    on: dict[str, set[str]] = {}
     for name, capture in captures.items():
-        head, interface = name.rpartition("/")[0] + "/", name.rpartition("/")[2]
-        if head in (FEATURES, DRIVER) and _NAME.fullmatch(interface.replace(".", "_")):
-            read = _features if head == FEATURES else _driver
-            values = read(interface, capture.text)
-            yield Reading(name, values)
-            words = {n.rpartition(".")[2] for n, value in values.items() if value is True}
-            on.setdefault(name, set()).update(words)
-    features = [(name, words) for name, words in on.items() if words]
-    if features:
-        yield Reading(
-            features[0][0], {"net.offloads": frozenset().union(*(w for _, w in features))}
-        )
+        interface = name[len(DRIVER) :]
+        if name.startswith(DRIVER) and _NAME.fullmatch(interface.replace(".", "_")):
+            yield Reading(name, _driver(interface, capture.text))
 
 
 PARSER = Parser(
     name="network_devices",
-    declares=("net.interface.", "net.interfaces", "net.drivers", "net.offloads"),
-    reads=(TREE, DRIVERS, FEATURES + "*", DRIVER + "*"),
+    declares=("net.interface.", "net.interfaces", "net.drivers"),
+    reads=(TREE, DRIVERS, DRIVER + "*"),
     parse=_parse,
 )
