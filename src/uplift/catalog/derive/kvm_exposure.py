@@ -1,8 +1,8 @@
 """Derive which CPUID bits KVM and QEMU pass on to a guest, and since which version.
 
-``python -m uplift.catalog.derive.kvm_exposure TREE…`` reads unpacked source trees of Linux and QEMU,
-of any number of versions, and writes ``catalog/data/kvm-exposure.csv``. A version in the table is
-that of the oldest tree read that has the bit: "in this version or in one after the tree before it".
+``python -m uplift.catalog.derive.kvm_exposure TREE…`` reads unpacked source trees of Linux and of
+QEMU, of any number of versions, and writes ``catalog/data/kvm-exposure.csv``. ``4.19.0..5.4.0`` says that
+the tree of 4.19.0 lacks the bit and that of 5.4.0 has it; ``..4.10.1`` that the oldest tree has it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ class Kernel:
     """What one version of KVM says: each bit's kind, and under which conditions it changes it.
 
     :param changes: place to ``amd: set if nested`` and the like, in the source's words.
+    :param withheld: vendor to places that its module says are not supported at all.
     """
 
     version: str
     kinds: dict[Place, str] = field(default_factory=dict)
     names: dict[Place, str] = field(default_factory=dict)
     changes: dict[Place, list[str]] = field(default_factory=dict)
+    withheld: dict[str, set[Place]] = field(default_factory=dict)
+
+    def has(self, place: Place, vendor: str) -> bool:
+        """Whether this version can expose the bit with this vendor's module."""
+        return place in self.kinds and place not in self.withheld.get(vendor, ())
 
 
 @dataclass
@@ -52,7 +58,7 @@ class Emulator:
     version: str
     properties: dict[Place, str] = field(default_factory=dict)
     rules: dict[Place, str] = field(default_factory=dict)
-    adds: dict[Place, str] = field(default_factory=dict)
+    adds: dict[Place, str] = field(default_factory=dict)  #: ``host``, ``always``, ``if …``
 
 
 def _text(tree: Path, names: Iterable[str]) -> str:
@@ -139,8 +145,15 @@ def kernel(tree: Path, newest: Mapping[str, Place]) -> Kernel:
         if known.get(name) not in found.kinds:
             _take(found, known.get(name), name, "set", False)
     for vendor, files in VENDORS.items():
-        _vendor(found, vendor, _text(tree, files), known)
+        text = _text(tree, files)
+        _vendor(found, vendor, text, known)
+        refused = (name.upper() for name in _REFUSED.findall(text))
+        found.withheld[vendor] = {known[name] for name in refused if name in known}
     return found
+
+
+#: Before Linux 5.7 a module answered so: ``static bool svm_xsaves_supported(void)``.
+_REFUSED = re.compile(r"bool \w{3}_(\w+?)_supported\(void\)\s*\{\s*return false;")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -161,7 +174,9 @@ def _take(found: Kernel, place: Place | None, name: str, kind: str, alias: bool)
 
 
 _CALL = re.compile(r"kvm_cpu_cap_(set|clear|check_and_set)\(X86_FEATURE_(\w+)\)")
-_OLD_SET = re.compile(r"entry->e[a-d]x \|= (?:SVM_FEATURE_(\w+)|bit\(X86_FEATURE_(\w+)\))")
+_OLD_SET = re.compile(
+    r"entry->e[a-d]x \|= (?:SVM_FEATURE_(\w+)|bit\(X86_FEATURE_(\w+)\)|F\((\w+)\))"
+)
 _SVM_BIT = "entry->ecx |= (1 << 2)"
 
 
@@ -186,7 +201,7 @@ def _change(vendor: str, line: str) -> tuple[str, str]:
         return call[1].removeprefix("check_and_"), call[2]
     old = _OLD_SET.search(line)
     if old:
-        name = old[1] or old[2]
+        name = old[1] or old[2] or old[3]
         return "set", _OLD_NAMES.get(name, name)
     return ("set", "SVM") if vendor == "amd" and _SVM_BIT in line else ("", "")
 
@@ -194,19 +209,18 @@ def _change(vendor: str, line: str) -> tuple[str, str]:
 def _statements(text: str) -> Iterator[tuple[list[str], str]]:
     """Yield each line with the conditions that it stands under, by the kernel's indentation."""
     stack: list[tuple[int, str]] = []
+    closed = (0, "")
     for line in re.sub(r"(\|\||&&)\n\s+", r"\1 ", text).split("\n"):
         if not line.strip():
             continue
         depth = len(line) - len(line.lstrip("\t"))
         while stack and stack[-1][0] >= depth:
-            last = stack.pop()
-            if line.strip() in ("}", "else", "} else {") and stack is not None:
-                otherwise = last
+            closed = stack.pop()
         opened = re.match(r"\t*if \((.*)\)\s*\{?$", line)
         if opened:
             stack.append((depth, opened[1]))
         elif re.match(r"\t*(?:\} )?else(?: \{)?$", line):
-            stack.append((depth, f"!({otherwise[1]})"))
+            stack.append((depth, f"!({closed[1]})"))
         yield [condition for _, condition in stack], line
 
 
@@ -225,10 +239,10 @@ def emulator(tree: Path) -> Emulator:
         if word is None:
             continue
         for bit, name in _names(body):
-            found.properties[*word, bit] = name
+            found.properties[(*word, bit)] = name
         for rule in ("no_autoenable", "unmigratable"):
             for bit in _rule_bits(body, rule, constants):
-                found.rules[*word, bit] = rule.replace("_", "-")
+                found.rules[(*word, bit)] = rule.replace("_", "-")
     found.adds.update(_added(_text(tree, QEMU_KVM), constants))
     return found
 
@@ -280,11 +294,19 @@ def _added(text: str, constants: Mapping[str, int]) -> Iterator[tuple[Place, str
     body = text.partition("kvm_arch_get_supported_cpuid(")[2]
     for leaf, subleaf, register, block in _BLOCK.findall(body):
         word = int(leaf, 0), int(subleaf or 0), "ABCD".index(register)
-        for expression in re.findall(r"ret \|= ([^;]+);", block):
-            how = "host" if "&" in expression else "always"
-            for name in re.findall(r"CPUID_\w+", expression):
+        for conditions, line in _statements(_tabbed(block)):
+            told = re.search(r"ret \|= ([^;]+);", line)
+            how = " && ".join(conditions)
+            for name in re.findall(r"CPUID_\w+", told[1] if told else ""):
                 if name in constants:
-                    yield (*word, constants[name]), how
+                    kind = "host" if told and "&" in told[1] else "always"
+                    yield (*word, constants[name]), f"if {how}" if how else kind
+
+
+def _tabbed(block: str) -> str:
+    """Indent as the kernel does; a condition or an expression over several lines becomes one."""
+    joined = re.sub(r"(&&|\||,|=)\n\s+", r"\1 ", block)
+    return re.sub(r"^(?: {4})+", lambda found: "\t" * (len(found[0]) // 4), joined, flags=re.M)
 
 
 Row = dict[str, object]
@@ -295,6 +317,7 @@ def rows(kernels: list[Kernel], emulators: list[Emulator]) -> Iterator[Row]:
     places = {place for k in kernels for place in k.kinds}
     places |= {place for e in emulators for place in e.properties}
     newest_kernel, newest_qemu = kernels[-1], emulators[-1]
+    versions = [k.version for k in kernels], [e.version for e in emulators]
     for place in sorted(places):
         has = [k for k in kernels if place in k.kinds]
         knows = [e for e in emulators if place in e.properties]
@@ -307,18 +330,26 @@ def rows(kernels: list[Kernel], emulators: list[Emulator]) -> Iterator[Row]:
             "flag": has[-1].names[place] if has else "",
             "property": knows[-1].properties[place] if knows else "",
             "kvm": has[-1].kinds[place] if has else "",
-            "kvm_since": _since(has),
+            "intel_since": _since(
+                versions[0], [k.version for k in kernels if k.has(place, "intel")]
+            ),
+            "amd_since": _since(versions[0], [k.version for k in kernels if k.has(place, "amd")]),
             "kvm_when": "; ".join(dict.fromkeys(newest_kernel.changes.get(place, ()))),
-            "qemu_since": _since(knows),
+            "qemu_since": _since(versions[1], [e.version for e in knows]),
             "qemu_rule": newest_qemu.rules.get(place, ""),
             "qemu_adds": adds[-1].adds[place] if adds else "",
-            "adds_since": _since(adds),
+            "adds_since": _since(versions[1], [e.version for e in adds]),
         }
 
 
-def _since(having: list[Kernel] | list[Emulator]) -> str:
-    """Say in which of the versions the bit came to stay; a bit that was dropped has none."""
-    return having[0].version if having else ""
+def _since(versions: list[str], having: list[str]) -> str:
+    """Say between which two versions the bit came to stay."""
+    if not having:
+        return ""
+    first = versions.index(having[-1])
+    while first > 0 and versions[first - 1] in having:
+        first -= 1
+    return f"{versions[first - 1] if first else ''}..{versions[first]}"
 
 
 def main(*trees: str) -> None:
