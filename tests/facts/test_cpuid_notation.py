@@ -183,10 +183,27 @@ def test_what_is_too_large_is_refused_before_it_is_read() -> None:
         read(bytes(cpuid_notation.MAX_BYTES + 1), "instlatx64")
 
 
+@pytest.mark.parametrize("data", [b"\n" * (1 << 20), b"a\r" * (1 << 20)])
+def test_more_lines_than_any_machine_has_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="lines"):
+        read(data, "instlatx64")
+
+
+def test_xml_larger_than_any_machines_is_refused() -> None:
+    with pytest.raises(ValueError, match="XML is larger"):
+        read(b"<a>" * (1 << 19), "libvirt-xml")
+
+
 def test_too_many_processors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpuid_notation, "MAX_SECTIONS", 3)
     with pytest.raises(ValueError, match="more than 3 processors"):
         read((AIDA * 4).encode(), "instlatx64")
+
+
+def test_more_kinds_of_core_than_any_machine_has_are_refused() -> None:
+    text = "".join(aida(f"00000001: {n:08X}-00000000-00000000-00000000") for n in range(100))
+    with pytest.raises(ValueError, match="more than 64 kinds"):
+        read(text.encode(), "instlatx64")
 
 
 @pytest.mark.parametrize("notation", ["instlatx64", "cpuid-r", "libcpuid"])

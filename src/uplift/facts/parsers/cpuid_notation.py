@@ -22,7 +22,10 @@ Leaves = Mapping[Leaf, Registers]
 
 REGISTERS = ("eax", "ebx", "ecx", "edx")
 MAX_BYTES = 24 << 20  #: 1,500 processors of the longest notation
+MAX_LINES = 400_000
+MAX_XML_BYTES = 1 << 20  #: an element costs many times its bytes
 MAX_SECTIONS = 8192  #: processors
+MAX_KINDS = 64  #: kinds of core; no machine has more than four
 MAX_LEAVES = 4096  #: leaves and subleaves of one processor
 MAX_SUBLEAF = 0xFFFF
 
@@ -119,6 +122,8 @@ def read(data: bytes, notation: str) -> tuple[Core, ...]:
     if len(data) > MAX_BYTES:
         raise ValueError(f"the recording is larger than {MAX_BYTES >> 20} MiB")
     if notation == "libvirt-xml":
+        if len(data) > MAX_XML_BYTES:
+            raise ValueError(f"the XML is larger than {MAX_XML_BYTES >> 20} MiB")
         return (Core(0, 1, _read_xml(data)),)
     if notation not in _NOTATIONS:
         raise ValueError(f"{notation[:40]!r} is no CPUID notation")
@@ -158,6 +163,8 @@ class _Section:
 
 def _distinct(text: str, form: _Notation) -> list[_Section]:
     """Return the sections that differ in more than their processors' own numbers."""
+    if text.count("\n") > MAX_LINES:
+        raise ValueError(f"it has more than {MAX_LINES} lines")
     lines = text.split("\n")
     rows = _rows(lines, form)
     openers = {line for line in rows if form.opens.search(line)}
@@ -254,6 +261,8 @@ def _kinds(sections: Iterable[_Section]) -> tuple[Core, ...]:
         same = next((kind for kind in kinds if _same_kind(kind.leaves, section.leaves)), None)
         if same is None:
             kinds.append(section)
+            if len(kinds) > MAX_KINDS:
+                raise ValueError(f"it holds more than {MAX_KINDS} kinds of core")
         else:
             same.cpus += section.cpus
     return tuple(Core(kind.index, kind.cpus, kind.leaves) for kind in kinds)
