@@ -1,8 +1,9 @@
 """Derive which CPUID bits KVM and QEMU pass on to a guest, and since which version.
 
 ``python -m uplift.catalog.derive.kvm_exposure TREE…`` reads unpacked source trees of Linux and of
-QEMU, of any number of versions, and writes ``catalog/data/kvm-exposure.csv``. ``4.19.0..5.4.0`` says that
-the tree of 4.19.0 lacks the bit and that of 5.4.0 has it; ``..4.10.1`` that the oldest tree has it.
+QEMU, of any number of versions, and writes ``catalog/data/kvm-exposure.csv``. ``4.19.0..5.4.0``
+says that the tree of 4.19.0 lacks the bit and that of 5.4.0 has it; ``..4.10.1`` that the oldest
+tree has it.
 """
 
 from __future__ import annotations

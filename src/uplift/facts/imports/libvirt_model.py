@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from uplift.errors import RecordingError
 from uplift.facts.imports import cpuid_recording
@@ -39,6 +40,36 @@ def load(name: str, data: bytes) -> Snapshot:
         origin=f"{NAME}: {name}",
         arch="x86_64",
     )
+
+
+def recognises_tree(names: frozenset[str]) -> bool:
+    """Whether a directory holds one machine's pair: ``NAME.json`` and ``NAME.xml``."""
+    return _pair_names(names) is not None
+
+
+def wanted(name: str) -> bool:
+    """Whether a file of the directory is one of the pair."""
+    return name.endswith((".json", ".xml"))
+
+
+def load_tree(name: str, files: Mapping[str, bytes]) -> Snapshot:
+    """Return one machine's raw CPUID and QEMU's answers.
+
+    :raises RecordingError: one of the two is broken, or not there.
+    """
+    names = _pair_names(frozenset(files))
+    if names is None:
+        raise _broken(name, "it holds no single pair of NAME.json and NAME.xml")
+    answers, cpuid = names
+    return pair(answers, files[cpuid], files[answers])
+
+
+def _pair_names(names: frozenset[str]) -> tuple[str, str] | None:
+    answers = [name for name in names if re.search(r"(^|/)x86_64-cpuid-[^/]*\.json$", name)]
+    if len(answers) != 1:
+        return None
+    cpuid = f"{answers[0].removesuffix('.json')}.xml"
+    return (answers[0], cpuid) if cpuid in names else None
 
 
 def pair(name: str, cpuid: bytes, answers: bytes) -> Snapshot:
