@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from uplift.facts.cpuid_table import decode, fields_of, hypervisor_name, vendor_name
+from uplift.facts.parsers.cpuid import within_range
 from uplift.facts.parsers.cpuid_notation import REGISTERS, Leaf, Leaves, Registers, read, read_text
 
 Place = tuple[int, int, int, int]  #: leaf, subleaf, register, bit
@@ -202,7 +203,7 @@ def single_bit_names(leaves: Leaves) -> dict[Place, tuple[str, bool]]:
     (core,) = read_text(raw_text(leaves), "cpuid-r")
     set_bits = {(b.leaf, b.subleaf, b.register, b.bit): b.name for b in decode(core.leaves)}
     found = {}
-    for leaf in leaves:
+    for leaf in within_range(core.leaves):  # the decoder names nothing in an echo of another leaf
         for register in range(4):
             for bit, named in enumerate(fields_of(who(leaves, leaf[0]), leaf, register)):
                 if named is not None and named.low == named.high:

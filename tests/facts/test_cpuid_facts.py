@@ -14,7 +14,8 @@ INTEL_0 = (0x756E6547, 0x6C65746E, 0x49656E69)
 
 
 def row(leaf: int, sub: int, eax: int = 0, ebx: int = 0, ecx: int = 0, edx: int = 0) -> str:
-    return f"   0x{leaf:08x} 0x{sub:02x}: eax=0x{eax:08x} ebx=0x{ebx:08x} ecx=0x{ecx:08x} edx=0x{edx:08x}\n"
+    words = f"eax=0x{eax:08x} ebx=0x{ebx:08x} ecx=0x{ecx:08x} edx=0x{edx:08x}"
+    return f"   0x{leaf:08x} 0x{sub:02x}: {words}\n"
 
 
 def recorded(*rows: str, maximum: int = 0x16) -> Facts:
@@ -40,8 +41,14 @@ def test_a_leaf_above_the_maximum_reads_as_zero() -> None:
     assert recorded().value("cpuid.24.0.ebx") == 0
 
 
-def test_a_leaf_recorded_above_the_maximum_reads_as_zero_too() -> None:
-    assert recorded(row(7, 0, ebx=1 << 5), maximum=2).value("cpuid.7.0.ebx") == 0
+def test_an_echo_of_the_highest_leaf_above_the_maximum_reads_as_zero() -> None:
+    echo = {"eax": 0x03020101, "ebx": 1 << 5}
+    assert recorded(row(2, 0, **echo), row(7, 0, **echo), maximum=2).value("cpuid.7.0.ebx") == 0
+
+
+def test_a_leaf_above_the_maximum_that_is_no_echo_is_believed() -> None:
+    quark = row(2, 0, eax=1), row(7, 0, eax=1, ebx=1 << 7)
+    assert recorded(*quark, maximum=2).value("cpuid.7.0.ebx") == 1 << 7
 
 
 def test_a_leaf_below_the_maximum_that_was_not_recorded_is_missing() -> None:

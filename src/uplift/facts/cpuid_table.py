@@ -126,8 +126,8 @@ def decode_snapshot(snapshot: Snapshot) -> Iterator[SetBit]:
 def decode(leaves: Leaves, kind: int = 0) -> Iterator[SetBit]:
     """Yield every set bit of one kind of core.
 
-    Above a range's maximum a leaf often repeats another one: its bits are listed, and have no name
-    unless a row is about this vendor's processors and so meant for them.
+    Above a range's maximum a leaf often repeats the highest one: the bits of such an echo are
+    listed, and have no name unless a row is about this vendor's processors and so meant for them.
     """
     vendor = vendor_name(leaves)
     reached = within_range(leaves)

@@ -63,10 +63,18 @@ def parse(captures: Mapping[str, Capture]) -> Iterable[Reading]:
 def within_range(leaves: Leaves) -> Leaves:
     """Return the leaves that the processor has.
 
-    Tools also record leaves above the maximum, where Intel's processors repeat another leaf
-    (Intel SDM vol. 2A, CPUID): bits that mean nothing there.
+    Tools also record leaves above the maximum. There Intel's processors repeat their highest basic
+    leaf (Intel SDM vol. 2A, CPUID): such an echo is left out. What is no echo is kept: Quark has
+    leaf 7 above its maximum of 2.
     """
-    return {leaf: words for leaf, words in leaves.items() if not _above_range(leaves, leaf[0])}
+    if (0, 0) not in leaves:
+        return leaves
+    echo = leaves.get((leaves[0, 0][0], 0))
+    return {
+        leaf: words
+        for leaf, words in leaves.items()
+        if not _above_range(leaves, leaf[0]) or (leaf[0] >> 16 in (0, 0x8000) and words != echo)
+    }
 
 
 def in_common(kinds: Sequence[Leaves]) -> Leaves:
