@@ -329,7 +329,11 @@ class _Apt:
         for part in ("lists/partial", "cache/archives/partial"):
             (self._root / part).mkdir(parents=True, exist_ok=True)
         (self._root / "status").touch()
-        self._apt("apt-get", ["update"], None)
+        try:
+            self._apt("apt-get", ["update"], None)
+        except TargetError:  # one source out of several may be down or lack this architecture
+            if not any((self._root / "lists").glob("*Release")):
+                raise
         self._updated = True
 
     def _apt(self, program: str, words: Sequence[str], cwd: Path | None) -> str:
