@@ -363,8 +363,9 @@ def qat(**facts: Value) -> Resolution:
 
 
 def kind(resolution: Resolution) -> str:
-    assert resolution.stop is not None
-    return resolution.stop.kind
+    stop = resolution.stop
+    assert stop is not None
+    return stop.kind
 
 
 def test_a_bound_driver_offers_the_device() -> None:
