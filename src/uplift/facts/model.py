@@ -179,12 +179,19 @@ class Facts:
             for name in parser.declares:
                 (self._prefixes if name.endswith(".") else self._owner)[name] = parser
         self._parsed: dict[str, _Parsed] = {}
+        self._found: dict[str, Fact | Missing] = {}
 
     def get(self, name: str) -> Fact | Missing:
         """Return the fact ``name``, or why nobody knows it.
 
         :raises KeyError: no parser declares ``name``.
         """
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._find(name)
+        return found
+
+    def _find(self, name: str) -> Fact | Missing:
         parser = self.parser_of(name)
         parsed = self._parsed.get(parser.name)
         if parsed is None:

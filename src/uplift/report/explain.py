@@ -10,7 +10,8 @@ from rich.text import Text
 from uplift.facts.model import Capture, Snapshot
 from uplift.report.scan_json import resolution_to_json
 from uplift.report.terminal import GLYPHS, safe
-from uplift.resolve.model import Evidence, Resolution, Verdict
+from uplift.resolve.account import Evidence
+from uplift.resolve.model import Resolution, Verdict
 
 SCHEMA = "uplift-explain/1"
 

@@ -7,7 +7,8 @@ from typing import Any
 from uplift.catalog.model import Remedy
 from uplift.facts.model import Capture
 from uplift.report.model import ORDER, ScanReport, ending
-from uplift.resolve.model import ChipIdentity, Evidence, Resolution, Stop, Verdict
+from uplift.resolve.account import Evidence
+from uplift.resolve.model import ChipIdentity, Resolution, Stop, Verdict
 
 SCHEMA = "uplift-scan/1"
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from uplift.catalog.model import Chip, Feature, Layer, Signature
 from uplift.facts.model import Facts
-from uplift.resolve.model import ChipIdentity, Difference, Evidence
+from uplift.resolve.account import Evidence
+from uplift.resolve.model import ChipIdentity, Difference
 from uplift.resolve.predicate import judge
 from uplift.resolve.signature import Seen, observe, plain, says_which
 

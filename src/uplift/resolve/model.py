@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from uplift.catalog.model import Feature, Layer, Remedy
-from uplift.facts.model import Value
+from uplift.facts.model import Capture
+from uplift.resolve.account import Evidence, evidence, reason
+from uplift.resolve.predicate import Outcome
 
 
 class Status(str, Enum):
@@ -32,16 +36,6 @@ class Status(str, Enum):
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """A fact, and the capture whose bytes prove it; for data, the catalog's source."""
-
-    fact: str
-    value: Value | None
-    capture: str
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
 class Stop:
     """A layer that does not pass the feature on; a resolution's stop is the first of them.
 
@@ -55,18 +49,47 @@ class Stop:
     remedy: Remedy | None
 
 
+class Why(NamedTuple):
+    """What a verdict says for itself: words around the reason that ``outcome`` gives.
+
+    :param outcome: None where the words say all.
+    """
+
+    before: str
+    outcome: Outcome | None
+    after: str = ""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """One layer's answer, why, and what proves it.
 
+    Words and evidence are made when asked for: a fleet's verdicts are counted more often than read.
+
+    :param outcome: the tests that decided, with what they found.
+    :param captures: of the snapshot, to cite from.
     :param stop: whose stop it is and what lifts it, where ``status`` is one that stops.
     """
 
     layer: Layer
     status: Status
-    why: str
-    evidence: tuple[Evidence, ...] = ()
+    outcome: Outcome
+    captures: Mapping[str, Capture]
+    told: Why | None = None
     stop: Stop | None = None
+
+    @property
+    def why(self) -> str:
+        """The reason in one line; it names the capture of each value."""
+        if self.told is None:
+            return reason(self.outcome)
+        middle = reason(self.told.outcome) if self.told.outcome else ""
+        return f"{self.told.before}{middle}{self.told.after}"
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The facts that decided, each with its capture and that capture's digest."""
+        return tuple(evidence(self.outcome, self.captures))
 
 
 @dataclass(frozen=True)

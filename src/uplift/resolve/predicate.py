@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from uplift.catalog.model import All, Any, Not, Predicate, Test
+from uplift.catalog.model import Any, Not, Predicate, Test
 from uplift.facts.model import Fact, Facts, Missing, Value
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a predicate came to.
 
     :param holds: None where a missing fact decides.
@@ -33,21 +32,21 @@ def judge(predicate: Predicate, facts: Facts) -> Outcome:
     if isinstance(predicate, Not):
         inner = judge(predicate.part, facts)
         return Outcome(None if inner.holds is None else not inner.holds, inner.because)
-    return _judge_parts(predicate, facts)
+    return _judge_parts(predicate.parts, isinstance(predicate, Any), facts)
 
 
-def _judge_parts(predicate: All | Any, facts: Facts) -> Outcome:
-    deciding = isinstance(predicate, Any)
-    outcomes = []
-    for part in predicate.parts:
+def _judge_parts(parts: tuple[Predicate, ...], deciding: bool, facts: Facts) -> Outcome:
+    """Judge parts of which one that is ``deciding`` decides: True in an any, False in an all."""
+    decided: list[Outcome] = []
+    unknown: list[Outcome] = []
+    for part in parts:
         outcome = judge(part, facts)
         if outcome.holds is deciding:
             return outcome
-        outcomes.append(outcome)
-    unknown = [outcome for outcome in outcomes if outcome.holds is None]
-    if isinstance(predicate, Any) and any(outcome.holds is False for outcome in outcomes):
+        (unknown if outcome.holds is None else decided).append(outcome)
+    if unknown and decided and deciding:
         unknown = [outcome for outcome in unknown if not _is_not_there(outcome)]
-    because = tuple(reason for outcome in unknown or outcomes for reason in outcome.because)
+    because = tuple(reason for outcome in unknown or decided for reason in outcome.because)
     return Outcome(None if unknown else not deciding, because)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy, Test
-from uplift.catalog.predicate import words
-from uplift.facts.model import Fact, Facts, Missing, Value
-from uplift.resolve.model import Evidence, Resolution, Status, Stop, Verdict
-from uplift.resolve.predicate import Outcome, ask, judge
+from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy
+from uplift.facts.model import Facts
+from uplift.resolve.account import reason
+from uplift.resolve.model import Resolution, Status, Stop, Verdict, Why
+from uplift.resolve.predicate import Outcome, judge
 
 #: Whose layer it is, unless the catalog says otherwise.
 OWNERS: Mapping[Layer, str] = {
@@ -92,26 +92,33 @@ class _Judge:
                 return self._explained(need, cause, outcome, when)
         if need.name is Layer.SILICON:
             return self._silicon_lacks(need, outcome)
-        why = _reason(outcome)
-        if need.name not in _BUILT:
-            stopped = next((verdict for verdict in below if verdict.stop), None)
-            if stopped is not None:
-                nothing = f"nothing reaches this layer: stopped at {stopped.layer.value}"
-                return self._verdict(need, Status.NOT_APPLICABLE, outcome, nothing)
-            if below and below[0].layer is Layer.SILICON and below[0].status is Status.UNKNOWN:
-                if self.feature.id not in self.silicon.features:
-                    why = f"{why}; whether the silicon has it was not recorded"
-                    return self._verdict(need, Status.UNKNOWN, outcome, why)
-                why = f"{why}; {self.silicon.title} has it ({self.silicon.source})"
-        told = _reason(outcome, cite=False)
+        if need.name in _BUILT:
+            return self._not_passed_on(need, outcome)
+        stopped = next((verdict for verdict in below if verdict.stop), None)
+        if stopped is not None:
+            why = Why(f"nothing reaches this layer: stopped at {stopped.layer.value}", None)
+            return self._verdict(need, Status.NOT_APPLICABLE, outcome, why)
+        if below and below[0].layer is Layer.SILICON and below[0].status is Status.UNKNOWN:
+            return self._over_unknown_silicon(need, outcome)
+        return self._not_passed_on(need, outcome)
+
+    def _over_unknown_silicon(self, need: LayerNeed, outcome: Outcome) -> Verdict:
+        if self.feature.id in self.silicon.features:
+            has = f"; {self.silicon.title} has it ({self.silicon.source})"
+            return self._not_passed_on(need, outcome, has)
+        why = Why("", outcome, "; whether the silicon has it was not recorded")
+        return self._verdict(need, Status.UNKNOWN, outcome, why)
+
+    def _not_passed_on(self, need: LayerNeed, outcome: Outcome, after: str = "") -> Verdict:
+        told = reason(outcome, cite=False)
         stop = Stop(need.name, told, "not-passed-on", self._owner(need), need.remedy)
-        return self._verdict(need, Status.STOPPED, outcome, why, stop)
+        return self._verdict(need, Status.STOPPED, outcome, Why("", outcome, after), stop)
 
     def _explained(self, need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome) -> Verdict:
         both = Outcome(False, (*outcome.because, *when.because))
         owner = cause.owner or self._owner(need)
         stop = Stop(need.name, cause.cause, cause.kind, owner, cause.remedy or need.remedy)
-        why = f"{cause.cause} ({_reason(when)})"
+        why = Why(f"{cause.cause} (", when, ")")
         return self._verdict(need, Status(cause.status), both, why, stop)
 
     def _silicon_lacks(self, need: LayerNeed, outcome: Outcome) -> Verdict:
@@ -119,11 +126,9 @@ class _Judge:
         if self.feature.id in self.silicon.features:
             return self._hidden(need, outcome)
         if masked_by and self.feature.id not in self.silicon.covered:
-            why = (
-                f"{_reason(outcome)}, but {masked_by} may mask it: "
-                f"no source lists whether {self.silicon.title or 'this chip'} has it"
-            )
-            return self._verdict(need, Status.UNKNOWN, outcome, why)
+            title = self.silicon.title or "this chip"
+            may = f", but {masked_by} may mask it: no source lists whether {title} has it"
+            return self._verdict(need, Status.UNKNOWN, outcome, Why("", outcome, may))
         stop = Stop(need.name, "the hardware lacks it", "hardware", self._owner(need), need.remedy)
         return self._verdict(need, Status.ABSENT, outcome, stop=stop)
 
@@ -131,10 +136,10 @@ class _Judge:
         by_hypervisor = bool(self.silicon.masked_by)
         who = self.silicon.masked_by or "firmware or microcode"
         cause = f"{who} hides it: {self.silicon.title} has it"
-        why = f"{cause} ({self.silicon.source}); {_reason(outcome)}"
         kind = "hypervisor" if by_hypervisor else "firmware"
         owner = "host administrator" if by_hypervisor else OWNERS[Layer.FIRMWARE]
         stop = Stop(need.name, cause, kind, owner, _UNMASK[kind])
+        why = Why(f"{cause} ({self.silicon.source}); ", outcome)
         return self._verdict(need, Status.HIDDEN, outcome, why, stop)
 
     def _owner(self, need: LayerNeed) -> str:
@@ -148,11 +153,11 @@ class _Judge:
         need: LayerNeed,
         status: Status,
         outcome: Outcome,
-        why: str = "",
+        why: Why | None = None,
         stop: Stop | None = None,
     ) -> Verdict:
-        evidence = tuple(_evidence(outcome, self.facts))
-        return Verdict(need.name, status, why or _reason(outcome), evidence, stop)
+        captures = self.facts.snapshot.captures
+        return Verdict(need.name, status, outcome, captures, why, stop)
 
 
 #: Built before any machine is seen: what these layers lack does not depend on the silicon here.
@@ -166,59 +171,3 @@ _UNMASK = {
         "firmware-setting", "look for it in the firmware's setup; update firmware and microcode"
     ),
 }
-
-
-def _evidence(outcome: Outcome, facts: Facts) -> Iterator[Evidence]:
-    for test, found in outcome.because:
-        if isinstance(found, Fact):
-            capture = facts.snapshot.captures[found.capture]
-            yield Evidence(found.name, _shown(test, found.value), found.capture, capture.sha256)
-        else:
-            for capture_id in found.captures:
-                yield Evidence(found.name, None, capture_id)
-
-
-def _shown(test: Test, value: Value) -> Value:
-    """Return what of ``value`` the test looked at: one word's presence, not the whole set."""
-    if isinstance(value, (frozenset, tuple)):
-        return bool(ask(test, value))
-    return value
-
-
-def _reason(outcome: Outcome, cite: bool = True) -> str:
-    """Say what decided; with ``cite`` each value names the capture that it was read from."""
-    by_fact: dict[str, list[tuple[Test, Fact | Missing]]] = {}
-    for test, found in outcome.because:
-        by_fact.setdefault(test.fact, []).append((test, found))
-    clauses = (
-        _clause([test for test, _ in asked], asked[0][1], cite) for asked in by_fact.values()
-    )
-    return "; ".join(dict.fromkeys(clauses))
-
-
-def _clause(tests: Sequence[Test], found: Fact | Missing, cite: bool) -> str:
-    """Say what one fact answered to the tests that were put to it."""
-    if isinstance(found, Missing):
-        return found.why
-    answers = dict.fromkeys(_answer(test, found.value) for test in tests)
-    where = f" in {found.capture}" if cite else ""
-    compared = [test for test in tests if test.op in ("equals", "at-least")]
-    if len(compared) < len(tests):
-        return f"{found.name} {' and '.join(answers)}{where}"
-    value = found.value if found.value != "" else "empty"
-    if any(ask(test, found.value) for test in compared):
-        return f"{found.name} is {value}{where}"
-    wanted = " or ".join(words(test).removeprefix(f"{found.name} = ") for test in compared)
-    return f"{found.name} is {value}, not {wanted.replace(found.name + ' ', '')}{where}"
-
-
-def _answer(test: Test, value: Value) -> str:
-    holds = ask(test, value)
-    if test.op == "bit":
-        return f"bit {test.operand} is {int(bool(holds))}"
-    if test.op == "has":
-        return f"{'has' if holds else 'lacks'} {test.operand}"
-    if test.op.startswith("bits-") and isinstance(value, int):
-        field = value >> test.low & (1 << test.high - test.low + 1) - 1
-        return f"[{test.high}:{test.low}] is {field}"
-    return f"is {value}"
