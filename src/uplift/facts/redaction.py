@@ -19,6 +19,6 @@ def redact_snapshot(snapshot: Snapshot) -> Snapshot:
     ]
     redacted = (
         Capture(row.id, CaptureStatus(row.status), row.data, row.how, row.detail, row.format)
-        for row in collector.redact(rows)
+        for row in collector.redact(rows)  # type: ignore[no-untyped-call]
     )
     return replace(snapshot, captures={capture.id: capture for capture in redacted}, redacted=True)
