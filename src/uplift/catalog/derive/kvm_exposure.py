@@ -240,10 +240,12 @@ def emulator(tree: Path) -> Emulator:
         if word is None:
             continue
         for bit, name in _names(body):
-            found.properties[(*word, bit)] = name
+            place = (*word, bit)
+            found.properties[place] = name
         for rule in ("no_autoenable", "unmigratable"):
             for bit in _rule_bits(body, rule, constants):
-                found.rules[(*word, bit)] = rule.replace("_", "-")
+                place = (*word, bit)
+                found.rules[place] = rule.replace("_", "-")
     found.adds.update(_added(_text(tree, QEMU_KVM), constants))
     return found
 

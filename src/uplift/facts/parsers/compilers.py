@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from uplift.facts.model import Capture, Parser, Reading, Value
 
 _PROGRAM = re.compile(r"cmd:((?:gcc|clang)(?:-\d+)?)/(.+)")
+_FOUND = "probe:compilers"  #: lines 'name path target'
 _TOPICS = ("version", "march-native", "target-help", "accepts")
 _GCC_VERSION = re.compile(r"^[^\s]*gcc[^\s]* \(.*\) (\d+(?:\.\d+)*)|^gcc version (\d+[.\d]*)", re.M)
 _CLANG_VERSION = re.compile(r"clang version (\d+(?:\.\d+)*)")
@@ -36,9 +37,19 @@ def _reader(kind: str) -> Callable[[Mapping[str, Capture]], Iterator[Reading]]:
             found = _PROGRAM.fullmatch(name)
             if found and found[2] in _TOPICS:
                 programs.setdefault(found[1], {})[found[2]] = capture
-        return _readings(kind, programs)
+        if programs or _FOUND not in captures:
+            return _readings(kind, programs)
+        return _not_installed(kind, captures[_FOUND].text)
 
     return parse
+
+
+def _not_installed(kind: str, found: str) -> Iterator[Reading]:
+    """Where another compiler is there, this one accepts nothing; where none is, nobody can say."""
+    values: dict[str, Value] = {f"compiler.{kind}.installed": False}
+    if found.strip():
+        values[f"compiler.{kind}.accepts"] = frozenset()
+    yield Reading(_FOUND, values)
 
 
 def _readings(kind: str, programs: Mapping[str, Mapping[str, Capture]]) -> Iterator[Reading]:
@@ -49,6 +60,8 @@ def _readings(kind: str, programs: Mapping[str, Mapping[str, Capture]]) -> Itera
     }
     newest = max(programs, key=lambda program: _key(versions.get(program, "")), default="")
     prefix = f"compiler.{kind}."
+    if newest:
+        yield Reading(next(iter(programs[newest].values())).id, {f"{prefix}installed": True})
     for program, version in versions.items():
         values: dict[str, Value] = {f"{prefix}version_of.{program}": version}
         if program == kind:
@@ -152,7 +165,7 @@ PARSERS = tuple(
     Parser(
         name=kind,
         declares=(f"compiler.{kind}.",),
-        reads=(f"cmd:{kind}/*", f"cmd:{kind}-*"),
+        reads=(f"cmd:{kind}/*", f"cmd:{kind}-*", _FOUND),
         parse=_reader(kind),
     )
     for kind in ("gcc", "clang")
