@@ -232,6 +232,16 @@ def test_a_bit_inside_a_wider_field_is_not_named_again(tmp_path: Path) -> None:
     assert "third_bit" not in [row.named.name for row in derive([linux_tree(tmp_path)], cited)]
 
 
+def test_subleaves_that_are_left_keep_their_name(tmp_path: Path) -> None:
+    tree = linux_tree(tmp_path)
+    write(tree.path, cpuid_linux.KCPUID, "0x80000026, 3:0, eax, 30, hybrid, Cores differ\n")
+    flag = "{ X86_FEATURE_AMD_HTR_CORES, CPUID_EAX, 30, 0x80000026, 0 },\n"
+    write(tree.path, cpuid_linux.SCATTERED, flag)
+    first, rest = (row.named for row in derive([tree], []))
+    assert (first.name, first.title) == ("amd_htr_cores", "Cores differ")
+    assert (rest.name, rest.slot.subleaf, rest.slot.last_subleaf) == ("hybrid", 1, 3)
+
+
 def test_a_cited_row_for_one_vendor_stands_beside_the_general_one(tmp_path: Path) -> None:
     cited = [Named(bit(7, 0, EBX, 5), "other", "cited: a document", "", "Transmeta")]
     rows = derive([linux_tree(tmp_path)], cited)

@@ -81,7 +81,7 @@ def test_xen_is_told_from_hyper_v() -> None:
         ((0x1E, 1, "eax", 4), "amx_fp8"),
         ((0x24, 0, "ebx", 3), "avx10_ver"),
         ((0x80000008, 0, "ebx", 9), "wbnoinvd"),
-        ((0x8000001F, 0, "eax", 4), "sev_nested_paging"),
+        ((0x8000001F, 0, "eax", 4), "sev_snp"),
         ((0x80000021, 0, "eax", 8), "autoibrs"),
         ((0x80000021, 0, "ecx", 1), "tsa_sq_no"),
         ((0x80000025, 0, "ebx", 4), "num_cached_rmp_segments"),

@@ -2,9 +2,10 @@
 
 ``python -m uplift.catalog.derive.cpuid --linux DIR --xed DIR … > cpuid-bits.csv``
 
-The base is kcpuid's table of the Linux tree. Each further project adds the bits that nobody before
-it named, and is remembered with its own name for those that somebody did. What no project names
-stands in ``cpuid_cited.csv``, a row a fact, each with the document that states it.
+The base is the Linux tree: a bit has the name of the kernel's flag, where there is one, and else
+that of kcpuid's table, which also gives the titles. Each further project adds the bits that nobody
+before it named, and is remembered with its own name for those that somebody did. What no project
+names stands in ``cpuid_cited.csv``, a row a fact, each with the document that states it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import difflib
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uplift.catalog.derive import cpuid_emulators, cpuid_linux, cpuid_toolchains
@@ -41,9 +42,9 @@ Reader = Callable[[Path], Iterable[Named]]
 
 #: In order of precedence: project, key, path in its tree, reader.
 READERS: tuple[tuple[str, str, str, Reader], ...] = (
-    ("linux", "linux/cpuid.csv", cpuid_linux.KCPUID, cpuid_linux.kcpuid),
     ("linux", "linux/cpufeatures.h", cpuid_linux.CPUFEATURES, cpuid_linux.cpufeatures),
     ("linux", "linux/scattered.c", cpuid_linux.SCATTERED, cpuid_linux.scattered),
+    ("linux", "linux/cpuid.csv", cpuid_linux.KCPUID, cpuid_linux.kcpuid),
     ("linux", "linux/reverse_cpuid.h", cpuid_linux.REVERSE_CPUID, cpuid_linux.kvm),
     ("linux", "linux/kvm_para.h", cpuid_linux.KVM_PARA, cpuid_linux.kvm_guest),
     ("linux", "linux/hvgdk_mini.h", cpuid_linux.HYPERV, cpuid_linux.hyperv),
@@ -116,13 +117,30 @@ class _Table:
         if row is not None:
             self._remember(row, named)
             return
-        if any(_covers(other.named.slot, named.slot) for other in self._near(named)):
-            return
-        row = self._rows[named.slot, named.vendors] = Row(named, source)
-        self._near(named).append(row)
+        left = self._left_of(named)
+        if left is not None:
+            row = self._rows[left, named.vendors] = Row(replace(named, slot=left), source)
+            self._near(named).append(row)
+
+    def _left_of(self, named: Named) -> Slot | None:
+        """Return the slot without the subleaves that have a name; None where nothing is left."""
+        slot = named.slot
+        for other in sorted(self._near(named), key=lambda row: row.named.slot):
+            taken = other.named.slot
+            if not _covers(taken, slot):
+                continue
+            if (taken.low, taken.high) != (slot.low, slot.high) or taken.subleaf > slot.subleaf:
+                return None
+            if taken.last_subleaf >= slot.last_subleaf:
+                return None
+            self._remember(other, named)
+            slot = replace(slot, subleaf=taken.last_subleaf + 1)
+        return slot
 
     @staticmethod
     def _remember(row: Row, named: Named) -> None:
+        if named.title and not row.named.title:
+            row.named = replace(row.named, title=named.title)
         note = f"{named.source} {named.name}"
         if note not in row.also and named.source != row.named.source:
             row.also.append(note)
