@@ -135,6 +135,14 @@ def test_a_bit_the_chip_has_is_hidden_by_firmware_on_bare_metal() -> None:
     assert (stop.kind, stop.owner) == ("firmware", "platform vendor")
 
 
+def test_an_arm_core_without_what_its_list_names_is_unknown() -> None:
+    chip = Silicon("Neoverse V2", frozenset({"x86/amx-tile"}), source="gcc", masked_by="")
+    entry = {**TILE, "arch": ["arm64"]}
+    verdict = resolve(feature(entry), facts_of({"cpuid.7.0.edx": 0}), chip).verdicts[0]
+    assert verdict.status is Status.UNKNOWN
+    assert "may be optional" in verdict.why
+
+
 def test_under_a_hypervisor_a_bit_no_source_lists_is_unknown() -> None:
     chip = Silicon("a chip", masked_by="KVM")
     resolution = resolve(feature(), facts_of({"cpuid.7.0.edx": 0}), chip)

@@ -133,14 +133,22 @@ class _Judge:
         return self._verdict(need, Status.ABSENT, outcome, stop=stop)
 
     def _hidden(self, need: LayerNeed, outcome: Outcome) -> Verdict:
-        by_hypervisor = bool(self.silicon.masked_by)
-        who = self.silicon.masked_by or "firmware or microcode"
-        cause = f"{who} hides it: {self.silicon.title} has it"
-        kind = "hypervisor" if by_hypervisor else "firmware"
-        owner = "host administrator" if by_hypervisor else OWNERS[Layer.FIRMWARE]
+        chip = self.silicon
+        if not chip.masked_by and "x86-64" not in self.feature.arch:
+            return self._optional(need, outcome)
+        kind = "hypervisor" if chip.masked_by else "firmware"
+        who = chip.masked_by or _WHO_ELSE[chip.masked_by is None]
+        owner = "host administrator" if chip.masked_by else OWNERS[Layer.FIRMWARE]
+        cause = f"{who} hides it: {chip.title} has it"
         stop = Stop(need.name, cause, kind, owner, _UNMASK[kind])
-        why = Why(f"{cause} ({self.silicon.source}); ", outcome)
+        why = Why(f"{cause} ({chip.source}); ", outcome)
         return self._verdict(need, Status.HIDDEN, outcome, why, stop)
+
+    def _optional(self, need: LayerNeed, outcome: Outcome) -> Verdict:
+        """Say that nobody can tell: a core's licensee may leave out what its lists name."""
+        title, source = self.silicon.title, self.silicon.source
+        after = f"; {source} lists it for {title}, where it may be optional or hidden below Linux"
+        return self._verdict(need, Status.UNKNOWN, outcome, Why("", outcome, after))
 
     def _owner(self, need: LayerNeed) -> str:
         """Return whose layer it is; a guest's firmware belongs to who runs the host."""
@@ -162,6 +170,9 @@ class _Judge:
 
 #: Built before any machine is seen: what these layers lack does not depend on the silicon here.
 _BUILT = frozenset({Layer.KERNEL_BUILD, Layer.TOOLCHAIN})
+
+#: Who may hide a bit of bare metal, and of a recording that does not say whether it was a guest.
+_WHO_ELSE = ("firmware or microcode", "a hypervisor, firmware or microcode")
 
 _UNMASK = {
     "hypervisor": Remedy(
