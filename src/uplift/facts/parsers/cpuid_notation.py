@@ -8,7 +8,7 @@ says something new: a server's dump of 384 processors costs little more than one
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from xml.etree.ElementTree import Element
@@ -285,9 +285,9 @@ def _reaches(leaves: Leaves, number: int) -> bool:
     return highest is None or number <= highest[0]
 
 
-def _registers(words: Iterable[str]) -> Registers:
-    eax, ebx, ecx, edx = (int(word, 16) for word in words)
-    return eax, ebx, ecx, edx
+def _registers(words: Sequence[str]) -> Registers:
+    eax, ebx, ecx, edx = words
+    return int(eax, 16), int(ebx, 16), int(ecx, 16), int(edx, 16)
 
 
 def _instlatx64_entry(groups: tuple[str, ...]) -> tuple[int, int | None, Registers]:
