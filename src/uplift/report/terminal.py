@@ -44,6 +44,8 @@ _LETTERS = {
     Layer.NETWORK: "N",
     Layer.WORKLOAD: "W",
 }
+#: Endings that only ``--all`` shows.
+_LEFT_OUT = {"absent": "that the hardware lacks", "unknown": "of which nobody can tell"}
 _FEATURES_SHOWN = 6
 _MAX_DIFFERS = 8
 
@@ -83,7 +85,7 @@ class TerminalReport:
         console.print()
         console.print(Text(_legend_layers(), style="bold"))
         console.print(self._legend_glyphs())
-        shown = [r for r in self.report.ordered if self.show_all or ending(r) != "absent"]
+        shown = [r for r in self.report.ordered if self.show_all or ending(r) not in _LEFT_OUT]
         width = max((len(r.feature.id) for r in shown), default=0) + len(_LETTERS) + 3
         columns = max(1, console.width // width)
         rows = -(-len(shown) // columns)
@@ -92,11 +94,9 @@ class TerminalReport:
             for resolution in shown[row::rows]:
                 line.append_text(self._cell(resolution, width))
             console.print(line, no_wrap=True, overflow="crop")
-        left = len(self.report.ordered) - len(shown)
-        if left:
-            console.print(
-                Text(f"and {left} that the hardware lacks (--all shows them)", style="dim")
-            )
+        if not self.show_all:
+            left = (f"{self.report.counts[name]} {words}" for name, words in _LEFT_OUT.items())
+            console.print(Text(f"and {', '.join(left)} (--all shows them)", style="dim"))
 
     def _cell(self, resolution: Resolution, width: int) -> Text:
         by_layer = {verdict.layer: verdict for verdict in resolution.verdicts}
