@@ -192,7 +192,8 @@ def _in_condition(exposure: Exposure, host: Host) -> str | None:
 
 def _unmet(condition: str, host: Host) -> Iterator[str]:
     if "nested" in condition and not _nested(host):
-        yield "nested virtualization is off by default before Linux 4.20"
+        told = host.nested is not None
+        yield f"nested virtualization is off {'here' if told else 'by default before Linux 4.20'}"
     if "vmx_pebs_supported" in condition and not _pebs(host):
         yield "KVM offers PEBS only from Ice Lake-SP on"
     if "vmx_pt_mode_is_host_guest" in condition:
