@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Union
+from typing import NamedTuple, Union
 
 #: What a fact can hold. Sets hold words (flags, options); tuples keep order.
 Value = Union[bool, int, float, str, "frozenset[str]", "tuple[str, ...]"]
@@ -97,9 +97,13 @@ class Snapshot:
 
     def matching(self, prefix: str) -> Iterator[Capture]:
         """Yield the captures whose id starts with ``prefix``, in order of id."""
-        for name in sorted(self.captures):
+        for name in self._names:
             if name.startswith(prefix):
                 yield self.captures[name]
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.captures))
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,7 @@ class Parser:
     implied: Callable[[str, Mapping[str, Value]], Value | None] | None = None
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """A value and the capture that it was read from."""
 
     name: str
@@ -139,8 +142,7 @@ class Fact:
     capture: str
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(NamedTuple):
     """Nobody can say: the fact, why it is not known, and the captures that would tell.
 
     :param not_there: somebody looked, and what would tell is not on this machine (a program that
@@ -165,19 +167,43 @@ class _Parsed:
     not_there: bool = False
 
 
+class ParserIndex:
+    """Which parser declares a fact: every name belongs to one; the longest declared prefix wins."""
+
+    def __init__(self, parsers: Iterable[Parser]) -> None:
+        self._declared = {name: parser for parser in parsers for name in parser.declares}
+        self._known: dict[str, Parser] = {}
+
+    def parser_of(self, name: str) -> Parser:
+        """Return the parser that declares ``name``.
+
+        :raises KeyError: no parser declares it.
+        """
+        parser = self._known.get(name)
+        if parser is None:
+            parser = self._known[name] = self._look_up(name)
+        return parser
+
+    def _look_up(self, name: str) -> Parser:
+        if name in self._declared:
+            return self._declared[name]
+        end = len(name)
+        while (end := name.rfind(".", 0, end)) >= 0:
+            parser = self._declared.get(name[: end + 1])
+            if parser is not None:
+                return parser
+        raise KeyError(name)
+
+
 class Facts:
     """The facts of one snapshot, parsed when first asked for.
 
-    :param parsers: every fact name belongs to one parser; the longest declared prefix wins.
+    :param parsers: all of them; as an index where many snapshots are read.
     """
 
-    def __init__(self, snapshot: Snapshot, parsers: Iterable[Parser]) -> None:
+    def __init__(self, snapshot: Snapshot, parsers: Iterable[Parser] | ParserIndex) -> None:
         self.snapshot = snapshot
-        self._owner: dict[str, Parser] = {}
-        self._prefixes: dict[str, Parser] = {}
-        for parser in parsers:
-            for name in parser.declares:
-                (self._prefixes if name.endswith(".") else self._owner)[name] = parser
+        self._index = parsers if isinstance(parsers, ParserIndex) else ParserIndex(parsers)
         self._parsed: dict[str, _Parsed] = {}
         self._found: dict[str, Fact | Missing] = {}
 
@@ -223,14 +249,7 @@ class Facts:
 
         :raises KeyError: no parser declares it.
         """
-        if name in self._owner:
-            return self._owner[name]
-        end = len(name)
-        while (end := name.rfind(".", 0, end)) >= 0:
-            parser = self._prefixes.get(name[: end + 1])
-            if parser is not None:
-                return parser
-        raise KeyError(name)
+        return self._index.parser_of(name)
 
     def _parse(self, parser: Parser) -> _Parsed:
         parsed = _Parsed()

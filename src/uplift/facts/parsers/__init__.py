@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from uplift.facts.model import Facts, Parser, Snapshot
+from uplift.facts.model import Facts, Parser, ParserIndex, Snapshot
 
 
 @cache
@@ -23,4 +23,9 @@ def all_parsers() -> tuple[Parser, ...]:
 
 def read_facts(snapshot: Snapshot) -> Facts:
     """Return the facts of ``snapshot``, parsed when first asked for."""
-    return Facts(snapshot, all_parsers())
+    return Facts(snapshot, _index())
+
+
+@cache
+def _index() -> ParserIndex:
+    return ParserIndex(all_parsers())
