@@ -203,9 +203,9 @@ class Chip:
     origin: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalog:
-    """Every feature and chip, base data and overlays merged."""
+    """Every feature and chip, base data and overlays merged. Equal only to itself."""
 
     features: tuple[Feature, ...]
     chips: tuple[Chip, ...]

@@ -171,7 +171,8 @@ class ParserIndex:
     """Which parser declares a fact: every name belongs to one; the longest declared prefix wins."""
 
     def __init__(self, parsers: Iterable[Parser]) -> None:
-        self._declared = {name: parser for parser in parsers for name in parser.declares}
+        self.parsers = tuple(parsers)
+        self._declared = {name: parser for parser in self.parsers for name in parser.declares}
         self._known: dict[str, Parser] = {}
 
     def parser_of(self, name: str) -> Parser:
@@ -231,6 +232,15 @@ class Facts:
         why = parsed.missing or f"{name} is not in {parsed.first_capture}"
         return Missing(name, why, parser.reads, parsed.not_there)
 
+    @cached_property
+    def collected(self) -> frozenset[str]:
+        """Names of the parsers for which anything at all was recorded, whatever its status."""
+        return frozenset(
+            parser.name
+            for parser in self._index.parsers
+            if next(self._captures(parser), None) is not None
+        )
+
     def value(self, name: str) -> Value | None:
         """Return the value of ``name``, None where it is not known."""
         found = self.get(name)
@@ -250,6 +260,10 @@ class Facts:
         :raises KeyError: no parser declares it.
         """
         return self._index.parser_of(name)
+
+    def emptied(self) -> Facts:
+        """Return the facts of a snapshot for which nothing was recorded."""
+        return Facts(Snapshot({}), self._index)
 
     def _parse(self, parser: Parser) -> _Parsed:
         parsed = _Parsed()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy
+from uplift.catalog.predicate import tests
 from uplift.facts.model import Facts
 from uplift.resolve.account import reason
 from uplift.resolve.model import Resolution, Status, Stop, Verdict, Why
@@ -42,15 +43,46 @@ class Silicon:
     masked_by: str | None = None
 
 
-def resolve(feature: Feature, facts: Facts, silicon: Silicon | None = None) -> Resolution:
+class Unasked:
+    """Verdicts of layers of which nothing at all was recorded: the same for every such snapshot.
+
+    A recording of silicon leaves most layers so; judging many recordings asks them only once.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[LayerNeed, frozenset[str], Verdict]] = {}
+
+    def verdict(self, need: LayerNeed, facts: Facts) -> Verdict | None:
+        """Return the verdict of a layer, None where something was recorded that may decide it."""
+        known = self._known.get(id(need))
+        if known is None:
+            known = self._known[id(need)] = self._first(need, facts)
+        return known[2] if known[1].isdisjoint(facts.collected) else None
+
+    def _first(self, need: LayerNeed, facts: Facts) -> tuple[LayerNeed, frozenset[str], Verdict]:
+        """Work it out; ``need`` is kept, so that its identity is not given to another."""
+        asked = [need.needs, need.applies] if need.applies else [need.needs]
+        parsers = {facts.parser_of(t.fact) for predicate in asked for t in tests(predicate)}
+        nothing = facts.emptied()
+        names = frozenset(parser.name for parser in parsers)
+        return need, names, Verdict(need.name, Status.UNKNOWN, judge(need.needs, nothing), {})
+
+
+def resolve(
+    feature: Feature,
+    facts: Facts,
+    silicon: Silicon | None = None,
+    unasked: Unasked | None = None,
+) -> Resolution:
     """Judge each layer of ``feature`` on one snapshot, silicon first.
 
     :param facts: as recorded; a fact never collected gives UNKNOWN, never ABSENT.
     :param silicon: what the catalog lists for the identified chip, to tell masked from lacking.
+    :param unasked: shared by the features of many snapshots, to save time.
     :return: one verdict per layer, each naming the capture that decided it, and the first stop.
     :raises KeyError: a layer names a fact that no parser declares.
     """
-    judge_layer = _Judge(feature, facts, silicon or Silicon()).layer
+    judge_layer = _Judge(feature, facts, silicon or Silicon(), unasked).layer
     verdicts: list[Verdict] = []
     for need in feature.layers:
         verdicts.append(judge_layer(need, verdicts))
@@ -64,9 +96,13 @@ class _Judge:
     feature: Feature
     facts: Facts
     silicon: Silicon
+    unasked: Unasked | None
 
     def layer(self, need: LayerNeed, below: Sequence[Verdict]) -> Verdict:
         """Judge one layer, given the verdicts of the layers below it."""
+        nobody_looked = self.unasked.verdict(need, self.facts) if self.unasked else None
+        if nobody_looked is not None:
+            return nobody_looked
         if need.applies is not None:
             applies = judge(need.applies, self.facts)
             if applies.holds is False:

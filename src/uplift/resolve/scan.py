@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from uplift.catalog.model import Catalog, Chip, Feature
 from uplift.facts.model import Facts, Snapshot
 from uplift.resolve.chip import identify
 from uplift.resolve.model import ChipIdentity, Resolution
-from uplift.resolve.resolve import Silicon, resolve
+from uplift.resolve.resolve import Silicon, Unasked, resolve
 
 _ARCH_OF_MACHINE = {
     "x86_64": "x86-64",
@@ -37,7 +38,14 @@ def scan(catalog: Catalog, facts: Facts) -> Scan:
     features = tuple(features_for(catalog.features, architecture(facts)))
     identity = identify(facts, catalog.chips, features)
     silicon = silicon_of(identity, catalog.chips, facts)
-    return Scan(facts.snapshot, identity, tuple(resolve(f, facts, silicon) for f in features))
+    unasked = _unasked(catalog)
+    resolutions = tuple(resolve(feature, facts, silicon, unasked) for feature in features)
+    return Scan(facts.snapshot, identity, resolutions)
+
+
+@lru_cache(maxsize=4)
+def _unasked(catalog: Catalog) -> Unasked:
+    return Unasked()
 
 
 def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
