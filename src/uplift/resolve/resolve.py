@@ -46,26 +46,30 @@ class Silicon:
 class Unasked:
     """Verdicts of layers of which nothing at all was recorded: the same for every such snapshot.
 
-    A recording of silicon leaves most layers so; judging many recordings asks them only once.
+    A recording of silicon leaves all layers above it so; judging many recordings asks them once.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[LayerNeed, frozenset[str], Verdict]] = {}
+        self._known: dict[int, tuple[Feature, frozenset[str], tuple[Verdict, ...]]] = {}
 
-    def verdict(self, need: LayerNeed, facts: Facts) -> Verdict | None:
-        """Return the verdict of a layer, None where something was recorded that may decide it."""
-        known = self._known.get(id(need))
+    def verdicts(self, feature: Feature, facts: Facts) -> tuple[Verdict, ...]:
+        """Return the verdicts above the first layer; none where something recorded may decide."""
+        known = self._known.get(id(feature))
         if known is None:
-            known = self._known[id(need)] = self._first(need, facts)
-        return known[2] if known[1].isdisjoint(facts.collected) else None
+            known = self._known[id(feature)] = _ask_nobody(feature, facts)
+        return known[2] if known[1].isdisjoint(facts.collected) else ()
 
-    def _first(self, need: LayerNeed, facts: Facts) -> tuple[LayerNeed, frozenset[str], Verdict]:
-        """Work it out; ``need`` is kept, so that its identity is not given to another."""
-        asked = [need.needs, need.applies] if need.applies else [need.needs]
-        parsers = {facts.parser_of(t.fact) for predicate in asked for t in tests(predicate)}
-        nothing = facts.emptied()
-        names = frozenset(parser.name for parser in parsers)
-        return need, names, Verdict(need.name, Status.UNKNOWN, judge(need.needs, nothing), {})
+
+def _ask_nobody(
+    feature: Feature, facts: Facts
+) -> tuple[Feature, frozenset[str], tuple[Verdict, ...]]:
+    """Work the verdicts out; ``feature`` is kept, so that its identity is not given to another."""
+    nothing = facts.emptied()
+    above = feature.layers[1:]
+    asked = [predicate for need in above for predicate in (need.needs, need.applies) if predicate]
+    parsers = {facts.parser_of(test.fact) for predicate in asked for test in tests(predicate)}
+    verdicts = (Verdict(n.name, Status.UNKNOWN, judge(n.needs, nothing), {}) for n in above)
+    return feature, frozenset(parser.name for parser in parsers), tuple(verdicts)
 
 
 def resolve(
@@ -82,11 +86,12 @@ def resolve(
     :return: one verdict per layer, each naming the capture that decided it, and the first stop.
     :raises KeyError: a layer names a fact that no parser declares.
     """
-    judge_layer = _Judge(feature, facts, silicon or Silicon(), unasked).layer
-    verdicts: list[Verdict] = []
-    for need in feature.layers:
+    judge_layer = _Judge(feature, facts, silicon or Silicon()).layer
+    verdicts = [judge_layer(need, ()) for need in feature.layers[:1]]
+    rest = unasked.verdicts(feature, facts) if unasked else ()
+    for need in feature.layers[len(verdicts) + len(rest) :]:
         verdicts.append(judge_layer(need, verdicts))
-    return Resolution(feature, tuple(verdicts))
+    return Resolution(feature, (*verdicts, *rest))
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,9 @@ class _Judge:
     feature: Feature
     facts: Facts
     silicon: Silicon
-    unasked: Unasked | None
 
     def layer(self, need: LayerNeed, below: Sequence[Verdict]) -> Verdict:
         """Judge one layer, given the verdicts of the layers below it."""
-        nobody_looked = self.unasked.verdict(need, self.facts) if self.unasked else None
-        if nobody_looked is not None:
-            return nobody_looked
         if need.applies is not None:
             applies = judge(need.applies, self.facts)
             if applies.holds is False:
