@@ -10,7 +10,7 @@ from uplift.facts.model import Capture, Parser, Reading
 _VERSION_CAPTURE = "cmd:as/version"
 _ACCEPTS = "cmd:as/accepts"
 _VERSION = re.compile(r"GNU assembler.* (\d+\.\d+(?:\.\d+)*)")
-_ANSWER = re.compile(r"^(\S.*?) (yes|no)\s*$", re.MULTILINE)
+_ANSWER = re.compile(r"^(\S.*?) (yes|no)[ \t\r]*$", re.MULTILINE)
 
 
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:

@@ -27,7 +27,7 @@ _KNOWN = re.compile(
 _CPU_NAME = re.compile(r"^\t([\w.-]+)$", re.M)
 _CC1_FEATURE = re.compile(r'"-target-feature" "\+([\w.-]+)"')
 _CC1_CPU = re.compile(r'"-target-cpu" "([\w.-]+)"')
-_ANSWER = re.compile(r"^(-\S+) (yes|no)\s*$", re.M)
+_ANSWER = re.compile(r"^(-\S+) (yes|no)[ \t\r]*$", re.M)
 
 
 def _reader(kind: str) -> Callable[[Mapping[str, Capture]], Iterator[Reading]]:

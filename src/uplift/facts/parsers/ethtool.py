@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from uplift.facts.model import Capture, Parser, Reading, Value
 
 _PREFIX = "cmd:ethtool/"
-_FEATURE = re.compile(r"^\s*([\w-]+): (on|off)( \[.*\])?$", re.MULTILINE)
+_FEATURE = re.compile(r"^[ \t]*([\w-]+): (on|off)( \[.*\])?$", re.MULTILINE)
 
 
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:

@@ -12,7 +12,9 @@ _FLAGS = "cmd:java/flags"
 _RELEASES = "file:/usr/lib/jvm/"
 _VERSION = re.compile(r'version "([^"\s]{1,60})"')
 #: ``bool UseSHA   = true   {product} {default}``
-_FLAG = re.compile(r"^ *\w+ +(\w+) +:?= +([^\s{]*) *\{(.*)\}$", re.MULTILINE)
+_FLAG = re.compile(
+    r"^ {0,80}\w{1,40} {1,9}(\w{1,99}) {1,80}:?= {1,80}([^\s{]*) {0,80}\{(.*)\}$", re.MULTILINE
+)
 _RELEASE = re.compile(r'^JAVA_VERSION="([^"]{1,60})"', re.MULTILINE)
 
 

@@ -13,7 +13,7 @@ MAX_BYTES = 16 << 20  #: unpacked; a distribution's configuration is 300 KB
 
 _PREFIX = "kernel.config."
 _OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$", re.MULTILINE | re.ASCII)
-_BROKEN = re.compile(r"^(?!CONFIG_\w+=|#|\s*$)", re.MULTILINE | re.ASCII)
+_BROKEN = re.compile(r"^(?!CONFIG_\w+=|#|[ \t\r]*$)", re.MULTILINE | re.ASCII)
 _HEADING = re.compile(r"^# Linux/\S+ (\S+) Kernel Configuration", re.MULTILINE)
 _WHOLE = "kernel.config_whole"
 

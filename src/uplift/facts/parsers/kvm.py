@@ -17,7 +17,7 @@ _CREATED = re.compile(r"^create-vm (ok|errno (\w+))", re.MULTILINE)
 _OPENED = re.compile(r"^(?:open|device) (ok|errno (\w+)|absent|denied)", re.MULTILINE)
 _API = re.compile(r"^api (\d{1,9})", re.MULTILINE)
 _CAPABILITY = re.compile(r"^cap (KVM_CAP_\w+) (-?\d{1,9})", re.MULTILINE)
-_LEAF_0 = re.compile(r"^\s*0x0{8}", re.MULTILINE)
+_LEAF_0 = re.compile(r"^[ \t]*0x0{8}", re.MULTILINE)
 _ACCESS = re.compile(r"^/dev/kvm (?:.* )?(\S+)$", re.MULTILINE)
 
 

@@ -18,6 +18,7 @@ _HWCAPS = "list:glibc-hwcaps"
 
 _LINE = re.compile(r"(lib(\S+?)\.so\S*) (\S+)(?: (\S*))?$")
 _ANSWER = re.compile(r"(\w+) lib(\S+?)\.so\S*(?: (.*))?$")
+_MAX_LINE = 4096
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 
 #: What a function's answer is, by the end of its name.
@@ -49,7 +50,7 @@ def _installed(text: str) -> dict[str, Value]:
     found: set[str] = set()
     values: dict[str, Value] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        match = _LINE.match(line)
+        match = _LINE.match(line) if len(line) < _MAX_LINE else None
         if not match:
             raise ValueError(f"{_LIBRARIES}: line {number} is not 'library path version'")
         name = _name(match[2])
@@ -63,7 +64,7 @@ def _installed(text: str) -> dict[str, Value]:
 
 def _answered(text: str) -> Iterator[tuple[str, Value]]:
     for number, line in enumerate(text.splitlines(), 1):
-        match = _ANSWER.match(line)
+        match = _ANSWER.match(line) if len(line) < _MAX_LINE else None
         if not match:
             raise ValueError(f"{_CALLS}: line {number} is not 'function library answer'")
         name, answer = _name(match[2]), (match[3] or "").strip()

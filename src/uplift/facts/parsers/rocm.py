@@ -9,7 +9,7 @@ from uplift.facts.model import Capture, Parser, Reading, Value
 
 _AGENTS = "cmd:rocminfo/agents"
 _VERSION = "file:/opt/rocm/.info/version"
-_FIELD = re.compile(r"^ +([A-Z][\w ]*?): +(.*?) *$", re.MULTILINE)
+_FIELD = re.compile(r"^ {1,40}([A-Z][\w ]{0,60}): +(.*)$", re.MULTILINE)
 
 
 def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
@@ -27,8 +27,8 @@ def _agents(text: str) -> Iterator[tuple[str, Value]]:
         raise ValueError(f"{_AGENTS}: line 1 is not rocminfo's")
     loaded = re.search(r"ROCk module.*? is loaded", text)
     yield "gpu.amd.module_loaded", bool(loaded)
-    agents = re.split(r"^\*+\s*\nAgent \d+\s*\n\*+", text, flags=re.MULTILINE)[1:]
-    gpus = [dict(reversed(_FIELD.findall(agent))) for agent in agents]
+    agents = re.split(r"^\*{3,80}[ \t]*\nAgent \d{1,4}[ \t]*\n\*+", text, flags=re.MULTILINE)[1:]
+    gpus = [_fields(agent) for agent in agents]
     gpus = [fields for fields in gpus if fields.get("Device Type") == "GPU"]
     yield "gpu.amd.count", len(gpus)
     yield "gpu.amd.isa", frozenset(fields.get("Name", "") for fields in gpus) - {""}
@@ -36,6 +36,11 @@ def _agents(text: str) -> Iterator[tuple[str, Value]]:
     runtime = re.search(r"Runtime Version: +(\S+)", text)
     if runtime:
         yield "gpu.amd.runtime", runtime[1]
+
+
+def _fields(agent: str) -> dict[str, str]:
+    """Return an agent's fields; of one that its parts repeat (``Name``) the agent's own."""
+    return {name.strip(): value.strip() for name, value in reversed(_FIELD.findall(agent))}
 
 
 PARSER = Parser("rocm", ("gpu.amd.",), (_AGENTS, _VERSION), _parse)
