@@ -262,3 +262,20 @@ def test_two_chips_do_not_share_a_signature() -> None:
 
 def test_every_chip_names_its_source() -> None:
     assert all(chip.source.text and chip.source.kind != "memory" for chip in CATALOG.chips)
+
+
+def _listed(codename: str) -> frozenset[str]:
+    return next(chip.features for chip in CATALOG.chips if chip.codename == codename)
+
+
+def test_the_lists_tell_neighbours_apart() -> None:
+    assert "x86/amx-fp16" in _listed("granite-rapids") - _listed("sapphire-rapids")
+    assert "x86/amx-complex" in _listed("granite-rapids-d") - _listed("granite-rapids")
+    assert "x86/avx512-bf16" in _listed("cooper-lake") - _listed("cascade-lake")
+    assert "x86/avx512-vp2intersect" in _listed("turin") - _listed("genoa")
+    assert "arm64/sve2" in _listed("neoverse-v2") - _listed("neoverse-v1")
+
+
+def test_no_chip_lists_what_all_its_recordings_lack() -> None:
+    assert "x86/sgx" not in _listed("skylake-sp") | _listed("cascade-lake")
+    assert "x86/sgx" in _listed("ice-lake-sp")

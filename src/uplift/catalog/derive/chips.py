@@ -5,7 +5,8 @@
 reads the features' silicon tests and answers them three ways: from Intel XED's chip lists and its
 CPUID records, from the compilers' tables of cores, and from recordings of the chip itself that no
 hypervisor stood in between. A feature is listed where one of them shows it. A compiler's list that
-recordings of the same chip contradict is dropped, unless firmware may switch that feature off.
+recordings of the same chip contradict is dropped; three are needed where firmware may switch the
+feature off.
 
 Each directory may be left out; VERSION of each is the part after ``@``: ``xed=/src/xed@519c843c``.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from uplift.catalog.derive import chips_arm64, chips_x86
-from uplift.catalog.derive.silicon import Answer, Silicon, listed, recorded
+from uplift.catalog.derive.silicon import Answer, Silicon, holds, listed, recorded
 from uplift.catalog.load import DATA, load_catalog
 from uplift.catalog.model import Any as AnyOf
 from uplift.catalog.model import Catalog, Chip, Feature, Not, Predicate, Test
@@ -36,6 +37,7 @@ class Gathered:
 
     tables: list[Silicon] = field(default_factory=list)
     recordings: list[tuple[str, Facts]] = field(default_factory=list)
+    siblings: list[Facts] = field(default_factory=list)
 
 
 def gather(catalog: Catalog, roots: Mapping[str, tuple[Path, str]]) -> dict[str, Gathered]:
@@ -51,6 +53,9 @@ def gather(catalog: Catalog, roots: Mapping[str, tuple[Path, str]]) -> dict[str,
     for codename, die in chips_x86.SAME_DIE.items():
         if codename in found and die in found:
             found[codename].recordings.extend(found[die].recordings)
+    for codename, other in chips_x86.SIBLINGS.items():
+        if codename in found and other in found:
+            found[codename].siblings = [facts for _, facts in found[other].recordings]
     return found
 
 
@@ -141,16 +146,19 @@ def features_of(
     by_table: set[str] = set()
     for silicon in gathered.tables:
         by_table |= listed(features, chip.arch, silicon.answer)
-    denied = {name for name in by_table - shown if _denies(gathered, name, features, chip.arch)}
+    denied = {name for name in by_table - shown if _denies(gathered, name, features)}
     return frozenset(shown | by_table - denied), sorted(denied)
 
 
-def _denies(gathered: Gathered, name: str, features: tuple[Feature, ...], arch: str) -> bool:
+def _denies(gathered: Gathered, name: str, features: tuple[Feature, ...]) -> bool:
     """Whether recordings of the chip lack ``name`` and firmware could not have switched it off."""
-    feature = next(f for f in features if f.id == name)
-    if _switchable(feature.layers[0].needs):
-        return False
-    return any(_complete(facts, feature.layers[0].needs) for _, facts in gathered.recordings)
+    needs = next(f for f in features if f.id == name).layers[0].needs
+    own = [facts for _, facts in gathered.recordings if _complete(facts, needs)]
+    if not _switchable(needs):
+        return bool(own)
+    lacking = own + [facts for facts in gathered.siblings if _complete(facts, needs)]
+    shown = any(holds(needs, recorded(facts)) for facts in lacking)
+    return len(lacking) >= chips_x86.ENOUGH and not shown
 
 
 def _complete(facts: Facts, predicate: Predicate) -> bool:

@@ -114,6 +114,16 @@ SAME_DIE = {
     "ice-lake-d": "ice-lake-sp",
 }
 
+#: Chips whose XED list is another's: what none of that one's recordings shows is denied here too.
+SIBLINGS = {
+    "skylake-d": "skylake-sp",
+    "skylake-w": "skylake-sp",
+    "skylake-x": "skylake-sp",
+    "cascade-lake-w": "cascade-lake",
+    "cascade-lake-x": "cascade-lake",
+    "cooper-lake": "cascade-lake",
+}
+
 #: Bits that the operating system switches on: no chip has them by itself.
 _SYSTEM = {"cpuid.1.0.ecx": 27, "cpuid.7.0.ecx": 4}  # OSXSAVE, OSPKE
 #: XED's server chips take in all of Alder Lake, HRESET included, which Granite Rapids' recording
@@ -123,7 +133,9 @@ _NOT_INHERITED = {
     "diamond-rapids": {"cpuid.7.1.eax": 22},
 }
 
-#: Firmware or microcode may switch these off: a recording without them proves nothing.
+#: So many recordings without a feature are no accident of their firmware.
+ENOUGH = 3
+#: Firmware or microcode may switch these off: fewer recordings without them prove nothing.
 SWITCHABLE = {
     "cpuid.1.0.ecx": frozenset((5, 6, 25)),  # VMX, SMX, AES
     "cpuid.7.0.ebx": frozenset((2, 4, 11, 25)),  # SGX, HLE, RTM, Processor Trace
