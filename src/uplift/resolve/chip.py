@@ -46,13 +46,14 @@ def identify(facts: Facts, chips: Iterable[Chip], features: Iterable[Feature] = 
     seen = observe(facts)
     if seen is None:
         return _nameless(facts, chips)
-    has = silicon_features(facts, features)
     matches = [match for chip in chips for match in _matches(chip, seen)]
     closed = [match for match in matches if not match.open]
     if closed:
         best = max(closed, key=lambda match: match.rank)
         others = _also_possible(best, matches)
-        return _named(facts, seen, best, others, has)
+        own = (feature for feature in features if feature.id in best.chip.features)
+        return _named(facts, seen, best, others, silicon_features(facts, own))
+    has = silicon_features(facts, features)
     if matches:
         best = min(matches, key=lambda match: (_distance(match.chip, has), match.open))
         others = tuple(sorted({m.chip.codename for m in matches} - {best.chip.codename}))
@@ -229,7 +230,8 @@ def _related(chip: Chip, seen: Seen) -> bool:
 
 
 def _distance(chip: Chip, has: Mapping[str, bool]) -> int:
-    return sum((name in chip.features) != there for name, there in has.items())
+    there = {name for name, holds in has.items() if holds}
+    return len((chip.features & has.keys()) ^ there)
 
 
 def _apart(chip: Chip, seen: Seen) -> tuple[int, ...]:
