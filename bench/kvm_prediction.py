@@ -71,8 +71,8 @@ class Count:
         stops, told = self.hit + self.missed, self.hit + self.false
         return (
             f"{self.hit}/{stops} stops predicted ({_percent(self.hit, stops)}), "
-            f"{self.false}/{told} predicted stops false ({_percent(self.false, told)}), "
-            f"{self.right_offer} offers right"
+            f"{self.false}/{told} predicted stops false ({_percent(self.false, told)}; "
+            f"{_percent(self.false, self.false + self.right_offer)} of what is offered)"
         )
 
 

@@ -194,3 +194,21 @@ def test_broken_state_is_unknown_and_says_where(parser, capture, data, fact, why
 def test_state_that_nobody_collected_names_the_capture():
     facts = Facts(snapshot_of({}), kernel_state.PARSERS)
     assert facts.get("kernel.xcr0").why == "probe:xcr0 was not collected"
+
+
+def test_a_sosreports_commands_tell_release_modules_and_sysctls():
+    uname = "Linux host 5.4.0-99-generic #112-Ubuntu SMP Thu x86_64 x86_64 x86_64 GNU/Linux\n"
+    facts = facts_of(_parser("kernel release"), {"cmd:uname/all": uname})
+    assert facts.value("kernel.release") == "5.4.0-99-generic"
+    assert facts.value("kernel.machine") == "x86_64"
+    lsmod = "Module                  Size  Used by\nkvm_intel             245760  0\n"
+    facts = facts_of(_parser("kernel modules"), {"cmd:lsmod/text": lsmod})
+    assert facts.value("kernel.modules") == {"kvm_intel"}
+    sysctl = "net.ipv4.tcp_rmem = 4096\t131072\t6291456\nkernel.numa_balancing = 1\n"
+    facts = facts_of(_parser("kernel sysctls"), {"cmd:sysctl/all": sysctl})
+    assert facts.value("kernel.sysctl.net.ipv4.tcp_rmem") == "4096 131072 6291456"
+
+
+def test_a_log_with_dates_is_told_without_them():
+    log = {"cmd:dmesg/excerpt": "[Thu Feb 10 16:19:11 2022] [Firmware Bug]: TSC\n"}
+    assert facts_of(_parser("kernel log"), log).value("kernel.log") == {"[Firmware Bug]: TSC"}

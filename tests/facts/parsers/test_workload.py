@@ -189,3 +189,18 @@ def test_a_real_machines_versions_are_read():
     assert facts.value("cuda.compiler") == "13.0.88"
     assert facts.value("container.docker.version") == "28.2.2"
     assert facts.get("ovn.version").not_there
+
+
+def test_a_sosreports_texts_of_switch_and_docker_are_read():
+    listed = (
+        "_uuid               : 1\n"
+        'other_config        : {dpdk-init="true", hw-offload="true"}\n'
+        'ovs_version         : "2.17.9"\ndpdk_initialized    : true\n'
+    )
+    facts = facts_of(OVS, {"cmd:ovs-vsctl/list": listed})
+    assert facts.value("ovs.config.hw-offload") == "true"
+    assert facts.value("ovs.dpdk_initialized") is True
+    assert facts.value("ovs.database_version") == "2.17.9"
+    docker = " Server Version: 24.0\n Runtimes: io.containerd.runc.v2 nvidia\n"
+    facts = facts_of(containers.PARSER, {"cmd:docker/info": docker})
+    assert facts.value("container.docker.runtimes") == {"io.containerd.runc.v2", "nvidia"}

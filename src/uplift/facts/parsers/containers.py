@@ -34,6 +34,9 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 
 
 def _docker(capture: Capture) -> Iterator[tuple[str, Value]]:
+    if capture.data.lstrip()[:1] not in (b"{", b"["):
+        yield from _docker_text(capture)
+        return
     info = read_json(capture.data)
     if not isinstance(info, dict):
         raise ValueError(f"{capture.id}: it is no JSON object")
@@ -46,6 +49,19 @@ def _docker(capture: Capture) -> Iterator[tuple[str, Value]]:
     for key in ("DefaultRuntime", "default-runtime"):
         if isinstance(info.get(key), str):
             yield "container.docker.default_runtime", info[key]
+
+
+_RUNTIMES = re.compile(r"^ *(Runtimes|Default Runtime): (.*)$", re.MULTILINE)
+
+
+def _docker_text(capture: Capture) -> Iterator[tuple[str, Value]]:
+    """Read ``docker info`` as a sosreport keeps it."""
+    found = dict(_RUNTIMES.findall(capture.text))
+    if not found:
+        raise ValueError(f"{capture.id}: neither JSON nor a line 'Runtimes: …'")
+    yield "container.docker.runtimes", frozenset(found.get("Runtimes", "").split())
+    if "Default Runtime" in found:
+        yield "container.docker.default_runtime", found["Default Runtime"].strip()
 
 
 PARSER = Parser(

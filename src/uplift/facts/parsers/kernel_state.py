@@ -12,6 +12,8 @@ _SYSCTL = "file:/proc/sys/"
 _VULNERABILITIES = "tree:/sys/devices/system/cpu/vulnerabilities"
 _OSRELEASE = "file:/proc/sys/kernel/osrelease"
 _MAX_TEXT = 4096
+#: A sosreport's commands.
+_UNAME_ALL, _LSMOD, _SYSCTL_ALL = "cmd:uname/all", "cmd:lsmod/text", "cmd:sysctl/all"
 
 
 def _words(capture: Capture) -> list[list[str]]:
@@ -37,6 +39,15 @@ def _release(captures: Mapping[str, Capture]) -> Iterator[Reading]:
             raise ValueError("line 1: it does not begin with 'Linux version'")
         values: dict[str, Value] = {"kernel.release": found[1], "kernel.version": text.strip()}
         yield Reading("file:/proc/version", values)
+    elif _UNAME_ALL in captures:
+        yield Reading(_UNAME_ALL, _uname_all(captures[_UNAME_ALL].text.split()))
+
+
+def _uname_all(words: list[str]) -> dict[str, Value]:
+    """Read ``uname -a`` of a sosreport: Linux, host, release, version …, machine three times."""
+    if len(words) < 6 or words[0] != "Linux":
+        raise ValueError("line 1 is not that of uname -a")
+    return {"kernel.release": words[2], "kernel.machine": words[-2]}
 
 
 def _uname(capture: Capture) -> Iterator[tuple[str, Value]]:
@@ -49,11 +60,14 @@ def _uname(capture: Capture) -> Iterator[tuple[str, Value]]:
 
 
 def _modules(captures: Mapping[str, Capture]) -> Iterator[Reading]:
-    rows = _words(captures["file:/proc/modules"])
+    name = "file:/proc/modules" if "file:/proc/modules" in captures else _LSMOD
+    rows = _words(captures[name])
+    if rows and rows[0][0] == "Module":  # lsmod's heading
+        rows = rows[1:]
     for number, row in enumerate(rows, 1):
         if len(row) < 2 or not row[1].isdigit():
             raise ValueError(f"line {number}: a module's size is missing")
-    yield Reading("file:/proc/modules", {"kernel.modules": frozenset(row[0] for row in rows)})
+    yield Reading(name, {"kernel.modules": frozenset(row[0] for row in rows)})
 
 
 def _filesystems(captures: Mapping[str, Capture]) -> Iterator[Reading]:
@@ -65,10 +79,25 @@ def _filesystems(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 
 def _sysctls(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     for name, capture in captures.items():
-        if capture.status is CaptureStatus.OK:
+        if name == _SYSCTL_ALL:
+            yield _all_sysctls(capture)
+        elif capture.status is CaptureStatus.OK:
             key = name[len(_SYSCTL) :].replace("/", ".")
             value = " ".join(capture.text[:_MAX_TEXT].split())
             yield Reading(name, {f"kernel.sysctl.{key}": value})
+
+
+_SETTING = re.compile(r"^([\w./-]{1,200}) = (.*)$", re.MULTILINE)
+
+
+def _all_sysctls(capture: Capture) -> Reading:
+    """Read ``sysctl -a`` of a sosreport."""
+    found = _SETTING.findall(capture.text)
+    if not found:
+        raise ValueError(f"{capture.id}: no line is 'name = value'")
+    return Reading(
+        capture.id, {f"kernel.sysctl.{name}": " ".join(value.split()) for name, value in found}
+    )
 
 
 def _vulnerabilities(captures: Mapping[str, Capture]) -> Iterator[Reading]:
@@ -81,7 +110,7 @@ def _vulnerabilities(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     yield Reading(_VULNERABILITIES, values)
 
 
-_TIMESTAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\] ?(?:\[ *[TC]\d+\] ?)?")
+_TIMESTAMP = re.compile(r"^(?:<\d+>)?\[[^]\n]{0,40}\d[.:]\d[^]\n]{0,40}\] ?(?:\[ *[TC]\d+\] ?)?")
 
 
 #: As drivers/base/firmware_loader/main.c of Linux says it.
@@ -133,14 +162,14 @@ PARSERS = (
     Parser(
         "kernel release",
         ("kernel.release", "kernel.version", "kernel.machine"),
-        ("probe:uname", _OSRELEASE, "file:/proc/version"),
+        ("probe:uname", _OSRELEASE, "file:/proc/version", _UNAME_ALL),
         _release,
     ),
-    Parser("kernel modules", ("kernel.modules",), ("file:/proc/modules",), _modules),
+    Parser("kernel modules", ("kernel.modules",), ("file:/proc/modules", _LSMOD), _modules),
     Parser(
         "kernel file systems", ("kernel.filesystems",), ("file:/proc/filesystems",), _filesystems
     ),
-    Parser("kernel sysctls", ("kernel.sysctl.",), (f"{_SYSCTL}*",), _sysctls),
+    Parser("kernel sysctls", ("kernel.sysctl.",), (_SYSCTL_ALL, f"{_SYSCTL}*"), _sysctls),
     Parser("kernel mitigations", ("kernel.vulnerability.",), (_VULNERABILITIES,), _vulnerabilities),
     Parser(
         "kernel log",

@@ -9,6 +9,7 @@ from uplift.facts.model import Capture, Parser, Reading, Value
 from uplift.facts.parsers.qemu import read_json
 
 _CONFIG = "cmd:ovs-vsctl/show-config"
+_LIST = "cmd:ovs-vsctl/list"  #: the same table as a sosreport keeps it, for people
 _IMPLEMENTATIONS = "cmd:ovs-appctl/impl"
 _GLOBAL = "cmd:ovn-nbctl/global"
 _OVS_VERSIONS = ("cmd:ovs-vswitchd/version", "cmd:ovs-vsctl/version")
@@ -20,6 +21,8 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     yield from _versions(captures, _OVS_VERSIONS, "ovs.version")
     if _CONFIG in captures:
         yield Reading(_CONFIG, dict(_config(_row(captures[_CONFIG]))))
+    elif _LIST in captures:
+        yield Reading(_LIST, dict(_listed(captures[_LIST].text)))
     if _IMPLEMENTATIONS in captures:
         values = dict(_implementations(captures[_IMPLEMENTATIONS].text))
         yield Reading(_IMPLEMENTATIONS, values)
@@ -91,6 +94,20 @@ def _config(row: Mapping[str, object]) -> Iterator[tuple[str, Value]]:
             yield f"ovs.config.{name}", str(text)
 
 
+_COLUMN = re.compile(r"^(ovs_version|dpdk_version|dpdk_initialized|other_config) *: (.*)$", re.M)
+_PAIR = re.compile(r'([\w-]{1,80})="?([^",}]{0,200})"?')
+
+
+def _listed(text: str) -> Iterator[tuple[str, Value]]:
+    columns = dict(_COLUMN.findall(text))
+    if not columns:
+        raise ValueError(f"{_LIST}: no line tells a column of Open_vSwitch")
+    row: dict[str, object] = {name: value.strip().strip('"') for name, value in columns.items()}
+    row["other_config"] = dict(_PAIR.findall(columns.get("other_config", "")))
+    row["dpdk_initialized"] = columns.get("dpdk_initialized", "").strip() == "true"
+    yield from _config(row)
+
+
 _QUESTIONS = {
     "dpif-netdev/dpif-impl-get": "dpif",
     "dpif-netdev/miniflow-parser-get": "miniflow",
@@ -128,6 +145,6 @@ def _unset(name: str, values: Mapping[str, Value]) -> Value | None:
 
 
 PARSERS = (
-    Parser("ovs", ("ovs.",), (*_OVS_VERSIONS, _CONFIG, _IMPLEMENTATIONS), _parse, _unset),
+    Parser("ovs", ("ovs.",), (*_OVS_VERSIONS, _CONFIG, _LIST, _IMPLEMENTATIONS), _parse, _unset),
     Parser("ovn", ("ovn.",), (*_OVN_VERSIONS, _GLOBAL), _parse_ovn),
 )
