@@ -410,6 +410,7 @@ def test_snp_is_ruled_out_by_a_passthrough_iommu() -> None:
 
 def test_tdx_and_hibernation_exclude_each_other() -> None:
     values: Given = {
+        "cpuid.vendor": "GenuineIntel",
         "cpuinfo.flags": frozenset({"tdx_host_platform"}),
         "kvm.parameter.kvm_intel.tdx": "N",
         "kernel.config.CONFIG_HIBERNATION": "y",
