@@ -16,16 +16,22 @@ cannot tell; the last way leaves these two bits out of the count.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from uplift.catalog.kvm_exposure import load_exposures
+from uplift.catalog.load import load_catalog
+from uplift.catalog.model import Feature, Layer, Not, Predicate, Test
 from uplift.facts.imports import libvirt_model
 from uplift.facts.model import Facts
 from uplift.facts.parsers import read_facts
 from uplift.resolve.kvm_model import NEWEST, Prediction, predict_guest
+from uplift.resolve.model import Status
 from uplift.resolve.predicate import version_key
+from uplift.resolve.scan import scan
 
 #: Which Linux was current when the first QEMU came out that could know a property that the tree of
 #: this version has and the one before it lacks: of 2.9, 2.11, 3.0, 4.0, 4.2 (qemu.org, kernel.org).
@@ -90,6 +96,8 @@ def main(directory: Path, *options: str) -> None:
             print(f"{half:11} {label}: {count}")
             if "-v" in options and label == "dated" and half == "development":
                 print("\n".join(wrong))
+    verdicts = sum((_verdicts(directory, name) for name in names), Counter[str]())
+    print("verdicts on QEMU's answers: " + ", ".join(f"{n} {k}" for k, n in verdicts.items()))
     agree = sum(_observed_agrees(directory, name) for name in names)
     print(f"read directly as qemu.host.*: {agree}/{len(names)} recordings agree in every property")
 
@@ -145,6 +153,43 @@ def _additions() -> dict[str, set[str]]:
         if exposure.qemu_since.version:
             found.setdefault(exposure.qemu_since.version, set()).add(exposure.property)
     return found
+
+
+_catalog = cache(load_catalog)
+
+
+def _verdicts(directory: Path, name: str) -> Counter[str]:
+    """Hold the catalog's virtualization verdicts against the recorded host model.
+
+    Of features that the silicon has and whose layer asks for one property of QEMU.
+    """
+    truth = libvirt_model.truth((directory / f"{name}.json").read_bytes())
+    found: Counter[str] = Counter()
+    for resolution in scan(_catalog(), _facts(directory, name)).resolutions:
+        layers = {verdict.layer: verdict for verdict in resolution.verdicts}
+        verdict = layers.get(Layer.VIRTUALIZATION)
+        asked = _properties_asked(resolution.feature)
+        if verdict and len(asked) == 1 and layers[Layer.SILICON].status.passes:
+            has = any(truth.get(n.replace(".", "-"), truth.get(n)) is True for n in asked)
+            right = verdict.status.passes == has or verdict.status is Status.UNKNOWN
+            found[f"{verdict.status.value}{'' if right else ' (WRONG)'}"] += 1
+    return found
+
+
+def _properties_asked(feature: Feature) -> set[str]:
+    needs = [need.needs for need in feature.layers if need.name is Layer.VIRTUALIZATION]
+    silicon = any(need.name is Layer.SILICON for need in feature.layers)
+    facts = {test.fact for need in needs for test in _tests(need)} if silicon else set()
+    return {f.partition("qemu.host.")[2] for f in facts if f.startswith("qemu.host.")}
+
+
+def _tests(predicate: Predicate) -> Iterator[Test]:
+    if isinstance(predicate, Test):
+        yield predicate
+    else:
+        parts = (predicate.part,) if isinstance(predicate, Not) else predicate.parts
+        for part in parts:
+            yield from _tests(part)
 
 
 def _observed_agrees(directory: Path, name: str) -> bool:
