@@ -25,7 +25,7 @@ from uplift.errors import UpliftError
 from uplift.facts.imports import archspec, instlatx64
 from uplift.facts.model import Facts
 from uplift.facts.parsers import read_facts
-from uplift.resolve.chip import identify
+from uplift.resolve.chip import identify, judge_silicon
 from uplift.resolve.model import ChipIdentity
 
 #: What InstLatx64 calls a part, and the code names here that mean it.
@@ -107,7 +107,7 @@ def bench_archspec(directory: Path, table_file: Path | None) -> int:
         table = json.loads(table_file.read_text())["microarchitectures"]
     right = same = total = 0
     for file, expected, facts in machines_archspec(directory):
-        identity = identify(facts, catalog.chips, catalog.features)
+        identity = identify(facts, catalog.chips, judge_silicon(facts, catalog.features))
         chip = by_name.get(identity.codename)
         name = (chip.archspec if chip else "") or "-"
         flags = facts.value("cpuinfo.flags")
@@ -156,7 +156,7 @@ def bench_instlatx64(directory: Path, everything: bool) -> int:
     by_name = {chip.codename: chip for chip in catalog.chips}
     right = total = 0
     for file, name, facts in machines_instlatx64(directory):
-        identity = identify(facts, catalog.chips, catalog.features)
+        identity = identify(facts, catalog.chips, judge_silicon(facts, catalog.features))
         if not everything and identity.segment != "server" and not says_server(facts):
             continue
         ok = agrees(identity, by_name.get(identity.codename), name)

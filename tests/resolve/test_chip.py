@@ -12,7 +12,7 @@ from uplift.catalog.model import Chip, Feature, Layer, LayerNeed, Signature, Sou
 from uplift.facts.imports import archspec
 from uplift.facts.model import Capture, CaptureStatus, Facts, Parser, Reading, Snapshot, Value
 from uplift.facts.parsers import read_facts
-from uplift.resolve.chip import identify
+from uplift.resolve.chip import identify, judge_silicon
 from uplift.resolve.model import ChipIdentity, Difference
 
 CATALOG = load_catalog()
@@ -33,7 +33,7 @@ def facts(values: Mapping[str, Value]) -> Facts:
 
 
 def named(values: Mapping[str, Value]) -> ChipIdentity:
-    return identify(facts(values), CATALOG.chips, ())
+    return identify(facts(values), CATALOG.chips)
 
 
 def feature(name: str, bit: int) -> Feature:
@@ -165,13 +165,13 @@ def test_a_stepping_that_nobody_recorded_leaves_candidates() -> None:
 
 def test_granite_rapids_with_every_feature_masked_is_still_granite_rapids() -> None:
     masked = facts({**GRANITE, "cpuid.7.0.edx": 0, "cpuid.hypervisor": "KVMKVMKVM"})
-    found = identify(masked, CATALOG.chips, CATALOG.features)
+    found = identify(masked, CATALOG.chips, judge_silicon(masked, CATALOG.features))
     assert found.codename == "granite-rapids"
 
 
 def test_features_that_agree_make_it_exact() -> None:
     values = {**INTEL, "cpuid.model": 0x20, "cpuid.7.0.edx": 1 << 24 | 1 << 22}
-    found = identify(facts(values), (OLD, NEW), (TILE, BF16))
+    found = identify(facts(values), (OLD, NEW), judge_silicon(facts(values), (TILE, BF16)))
     assert (found.codename, found.confidence) == ("new-lake", "exact")
 
 
@@ -184,33 +184,37 @@ def test_a_missing_feature_is_said_with_who_removed_it(
     values: dict[str, Value] = {**INTEL, "cpuid.model": 0x20, "cpuid.7.0.edx": 1 << 24}
     if hypervisor is not None:
         values["cpuid.hypervisor"] = hypervisor
-    found = identify(facts(values), (OLD, NEW), (TILE, BF16))
+    found = identify(facts(values), (OLD, NEW), judge_silicon(facts(values), (TILE, BF16)))
     assert found.confidence == "signature"
     assert found.differs == (Difference("x86/amx-bf16", True),)
     assert found.removed_by == removed_by
 
 
 def test_a_feature_that_nobody_recorded_is_not_missing() -> None:
-    found = identify(facts({**INTEL, "cpuid.model": 0x20}), (OLD, NEW), (TILE, BF16))
+    found = identify(
+        facts({**INTEL, "cpuid.model": 0x20}),
+        (OLD, NEW),
+        judge_silicon(facts({**INTEL, "cpuid.model": 0x20}), (TILE, BF16)),
+    )
     assert found.differs == ()
     assert found.confidence == "signature"
 
 
 def test_a_signature_in_no_catalog_is_unknown_and_says_what_is_nearest() -> None:
     values = {**INTEL, "cpuid.model": 0x11, "cpuid.7.0.edx": 1 << 24 | 1 << 22}
-    found = identify(facts(values), (OLD, NEW), (TILE, BF16))
+    found = identify(facts(values), (OLD, NEW), judge_silicon(facts(values), (TILE, BF16)))
     assert (found.codename, found.confidence, found.nearest) == ("unknown", "nearest", "new-lake")
 
 
 def test_the_nearest_chip_differs_by_named_features() -> None:
     values = {**INTEL, "cpuid.model": 0x21, "cpuid.7.0.edx": 1 << 24}
-    found = identify(facts(values), (NEW,), (TILE, BF16))
+    found = identify(facts(values), (NEW,), judge_silicon(facts(values), (TILE, BF16)))
     assert found.differs == (Difference("x86/amx-bf16", True),)
     assert "differs by 1 feature" in found.why
 
 
 def test_without_features_the_nearest_model_number_is_nearest() -> None:
-    found = identify(facts({**INTEL, "cpuid.model": 0x12}), (OLD, NEW), ())
+    found = identify(facts({**INTEL, "cpuid.model": 0x12}), (OLD, NEW))
     assert found.nearest == "old-lake"
 
 
@@ -246,7 +250,7 @@ _USABLE = {"linux-rhel7-x86_64_v3": "haswell", "linux-ubuntu24.04-alderlake": "a
 )
 def test_each_of_archspecs_machines_is_named(file: Path) -> None:
     read = read_facts(archspec.load(file.name, file.read_bytes()))
-    found = identify(read, CATALOG.chips, CATALOG.features)
+    found = identify(read, CATALOG.chips, judge_silicon(read, CATALOG.features))
     by_name = {chip.codename: chip for chip in CATALOG.chips}
     expected = _USABLE.get(file.name, file.name.rpartition("-")[2].replace("power8le", "power8"))
     assert by_name[found.codename].archspec == expected

@@ -8,13 +8,14 @@ somebody took away from it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from uplift.catalog.model import Chip, Feature, Layer, Signature
 from uplift.facts.model import Facts
 from uplift.resolve.account import Evidence
 from uplift.resolve.model import ChipIdentity, Difference
-from uplift.resolve.predicate import judge
+from uplift.resolve.predicate import Outcome, judge
 from uplift.resolve.signature import Seen, observe, plain, says_which
 
 #: Clouds write their name into DMI; a board maker need not say whose chip is on the board.
@@ -37,23 +38,23 @@ class _Match:
     rank: tuple[int, int, int]
 
 
-def identify(facts: Facts, chips: Iterable[Chip], features: Iterable[Feature] = ()) -> ChipIdentity:
+def identify(
+    facts: Facts, chips: Iterable[Chip], silicon: Mapping[str, Outcome] | None = None
+) -> ChipIdentity:
     """Say what chip ``facts`` were recorded on, and what it lacks of what that chip has.
 
-    :param features: judged at their silicon layer, to compare with what the catalog lists.
+    :param silicon: what :func:`judge_silicon` says, to compare with what the catalog lists.
     """
     chips = tuple(chips)
     seen = observe(facts)
     if seen is None:
         return _nameless(facts, chips)
+    has = silicon_features(silicon or {})
     matches = [match for chip in chips for match in _matches(chip, seen)]
     closed = [match for match in matches if not match.open]
     if closed:
         best = max(closed, key=lambda match: match.rank)
-        others = _also_possible(best, matches)
-        own = (feature for feature in features if feature.id in best.chip.features)
-        return _named(facts, seen, best, others, silicon_features(facts, own))
-    has = silicon_features(facts, features)
+        return _named(facts, seen, best, _also_possible(best, matches), has)
     if matches:
         best = min(matches, key=lambda match: (_distance(match.chip, has), match.open))
         others = tuple(sorted({m.chip.codename for m in matches} - {best.chip.codename}))
@@ -61,18 +62,19 @@ def identify(facts: Facts, chips: Iterable[Chip], features: Iterable[Feature] = 
     return _unknown(facts, seen, chips, has)
 
 
-def silicon_features(facts: Facts, features: Iterable[Feature]) -> dict[str, bool]:
-    """Return which features the recording shows or lacks; what nobody recorded is left out."""
-    has: dict[str, bool] = {}
+def judge_silicon(facts: Facts, features: Iterable[Feature]) -> dict[str, Outcome]:
+    """Return what each feature's silicon predicate came to."""
+    outcomes: dict[str, Outcome] = {}
     for feature in features:
         if feature.layers and feature.layers[0].name is Layer.SILICON:
-            try:
-                holds = judge(feature.layers[0].needs, facts).holds
-            except KeyError:  # no parser declares the fact: `catalog check` reports it
-                continue
-            if holds is not None:
-                has[feature.id] = holds
-    return has
+            with suppress(KeyError):  # no parser declares the fact: `catalog check` reports it
+                outcomes[feature.id] = judge(feature.layers[0].needs, facts)
+    return outcomes
+
+
+def silicon_features(outcomes: Mapping[str, Outcome]) -> dict[str, bool]:
+    """Return which features the recording shows or lacks; what nobody recorded is left out."""
+    return {name: outcome.holds for name, outcome in outcomes.items() if outcome.holds is not None}
 
 
 def _matches(chip: Chip, seen: Seen) -> Iterable[_Match]:

@@ -35,8 +35,7 @@ class Status(str, Enum):
         return self in (Status.STOPPED, Status.ABSENT, Status.HIDDEN)
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """A layer that does not pass the feature on; a resolution's stop is the first of them.
 
     :param kind: what sort of cause it is: hypervisor, firmware, kernel-build, command-line, …
@@ -60,8 +59,7 @@ class Why(NamedTuple):
     after: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """One layer's answer, why, and what proves it.
 
     Words and evidence are made when asked for: a fleet's verdicts are counted more often than read.
@@ -92,8 +90,7 @@ class Verdict:
         return tuple(evidence(self.outcome, self.captures))
 
 
-@dataclass(frozen=True)
-class Resolution:
+class Resolution(NamedTuple):
     """One feature followed through every layer of one snapshot."""
 
     feature: Feature

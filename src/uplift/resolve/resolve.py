@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy
 from uplift.catalog.predicate import tests
@@ -43,72 +44,112 @@ class Silicon:
     masked_by: str | None = None
 
 
+class _Above(NamedTuple):
+    """The layers above a feature's first, and what each comes to where nothing was recorded."""
+
+    feature: Feature  #: kept, so that its identity is not given to another
+    parsers: tuple[frozenset[str], ...]
+    any_parser: frozenset[str]
+    verdicts: tuple[Verdict, ...]
+
+
 class Unasked:
     """Verdicts of layers of which nothing at all was recorded: the same for every such snapshot.
 
-    A recording of silicon leaves all layers above it so; judging many recordings asks them once.
+    A recording of silicon leaves most layers above it so; judging many recordings asks them once.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Feature, frozenset[str], tuple[Verdict, ...]]] = {}
+        self._known: dict[int, _Above] = {}
 
-    def verdicts(self, feature: Feature, facts: Facts) -> tuple[Verdict, ...]:
-        """Return the verdicts above the first layer; none where something recorded may decide."""
+    def above(self, feature: Feature, facts: Facts) -> _Above:
+        """Return what the layers above the first come to where nobody looked."""
         known = self._known.get(id(feature))
         if known is None:
-            known = self._known[id(feature)] = _ask_nobody(feature, facts)
-        return known[2] if known[1].isdisjoint(facts.collected) else ()
+            known = self._known[id(feature)] = _ask_nobody(feature, facts.emptied())
+        return known
 
 
-def _ask_nobody(
-    feature: Feature, facts: Facts
-) -> tuple[Feature, frozenset[str], tuple[Verdict, ...]]:
-    """Work the verdicts out; ``feature`` is kept, so that its identity is not given to another."""
-    nothing = facts.emptied()
+def _ask_nobody(feature: Feature, nothing: Facts) -> _Above:
     above = feature.layers[1:]
-    asked = [predicate for need in above for predicate in (need.needs, need.applies) if predicate]
-    parsers = {facts.parser_of(test.fact) for predicate in asked for test in tests(predicate)}
+    parsers = tuple(frozenset(_parsers_of(need, nothing)) for need in above)
     verdicts = (Verdict(n.name, Status.UNKNOWN, judge(n.needs, nothing), {}) for n in above)
-    return feature, frozenset(parser.name for parser in parsers), tuple(verdicts)
+    return _Above(feature, parsers, frozenset().union(*parsers), tuple(verdicts))
 
 
-def resolve(
-    feature: Feature,
-    facts: Facts,
-    silicon: Silicon | None = None,
-    unasked: Unasked | None = None,
-) -> Resolution:
+def _parsers_of(need: LayerNeed, facts: Facts) -> Iterator[str]:
+    """Yield the names of the parsers whose facts can decide ``need``."""
+    for predicate in (need.needs, need.applies):
+        if predicate is not None:
+            yield from (facts.parser_of(test.fact).name for test in tests(predicate))
+
+
+def resolve(feature: Feature, facts: Facts, silicon: Silicon | None = None) -> Resolution:
     """Judge each layer of ``feature`` on one snapshot, silicon first.
 
     :param facts: as recorded; a fact never collected gives UNKNOWN, never ABSENT.
     :param silicon: what the catalog lists for the identified chip, to tell masked from lacking.
-    :param unasked: shared by the features of many snapshots, to save time.
     :return: one verdict per layer, each naming the capture that decided it, and the first stop.
     :raises KeyError: a layer names a fact that no parser declares.
     """
-    judge_layer = _Judge(feature, facts, silicon or Silicon()).layer
-    verdicts = [judge_layer(need, ()) for need in feature.layers[:1]]
-    rest = unasked.verdicts(feature, facts) if unasked else ()
-    for need in feature.layers[len(verdicts) + len(rest) :]:
-        verdicts.append(judge_layer(need, verdicts))
-    return Resolution(feature, (*verdicts, *rest))
+    return Resolver(facts, silicon or Silicon(), Unasked()).resolve(feature)
 
 
-@dataclass(frozen=True)
-class _Judge:
+class Resolver:
+    """Judges features on one snapshot.
+
+    :param silicon: what the catalog lists for the identified chip.
+    :param unasked: shared by the resolvers of many snapshots, to save time.
+    :param asked: what the silicon's own predicates came to, where somebody judged them already.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        silicon: Silicon,
+        unasked: Unasked,
+        asked: Mapping[str, Outcome] | None = None,
+    ) -> None:
+        self._asked = asked or {}
+        self._facts = facts
+        self._silicon = silicon
+        self._unasked = unasked
+
+    def resolve(self, feature: Feature) -> Resolution:
+        """Judge each layer of ``feature``; see :func:`resolve`."""
+        if not feature.layers:
+            return Resolution(feature, ())
+        judge_layer = _Judge(feature, self._facts, self._silicon).layer
+        first = judge_layer(feature.layers[0], (), self._asked.get(feature.id))
+        above = self._unasked.above(feature, self._facts)
+        collected = self._facts.collected
+        if above.any_parser.isdisjoint(collected):
+            return Resolution(feature, (first, *above.verdicts))
+        verdicts = [first]
+        for need, parsers, nobody in zip(
+            feature.layers[1:], above.parsers, above.verdicts, strict=True
+        ):
+            looked = not parsers.isdisjoint(collected)
+            verdicts.append(judge_layer(need, verdicts) if looked else nobody)
+        return Resolution(feature, tuple(verdicts))
+
+
+class _Judge(NamedTuple):
     """Judges the layers of one feature on one snapshot."""
 
     feature: Feature
     facts: Facts
     silicon: Silicon
 
-    def layer(self, need: LayerNeed, below: Sequence[Verdict]) -> Verdict:
-        """Judge one layer, given the verdicts of the layers below it."""
+    def layer(
+        self, need: LayerNeed, below: Sequence[Verdict], outcome: Outcome | None = None
+    ) -> Verdict:
+        """Judge one layer, given the verdicts below it and, if known, what its needs came to."""
         if need.applies is not None:
             applies = judge(need.applies, self.facts)
             if applies.holds is False:
                 return self._verdict(need, Status.NOT_APPLICABLE, applies)
-        outcome = judge(need.needs, self.facts)
+        outcome = outcome or judge(need.needs, self.facts)
         if outcome.holds is None:
             return self._verdict(need, Status.UNKNOWN, outcome)
         if outcome.holds:
@@ -209,7 +250,10 @@ class _Judge:
 _BUILT = frozenset({Layer.KERNEL_BUILD, Layer.TOOLCHAIN})
 
 #: Who may hide a bit of bare metal, and of a recording that does not say whether it was a guest.
-_WHO_ELSE = ("firmware or microcode", "a hypervisor, firmware or microcode")
+_WHO_ELSE = (
+    "firmware, microcode or the product's segment",
+    "a hypervisor, firmware, microcode or the product's segment",
+)
 
 _UNMASK = {
     "hypervisor": Remedy(

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from uplift.catalog.model import Catalog, Chip, Feature
 from uplift.facts.model import Facts, Snapshot
-from uplift.resolve.chip import identify
+from uplift.resolve.chip import identify, judge_silicon
 from uplift.resolve.model import ChipIdentity, Resolution
-from uplift.resolve.resolve import Silicon, Unasked, resolve
+from uplift.resolve.resolve import Resolver, Silicon, Unasked, resolve
 
 _ARCH_OF_MACHINE = {
     "x86_64": "x86-64",
@@ -36,10 +36,11 @@ class Scan:
 def scan(catalog: Catalog, facts: Facts) -> Scan:
     """Judge every feature of the catalog that exists on the snapshot's architecture."""
     features = tuple(features_for(catalog.features, architecture(facts)))
-    identity = identify(facts, catalog.chips, features)
+    asked = judge_silicon(facts, features)
+    identity = identify(facts, catalog.chips, asked)
     silicon = silicon_of(identity, catalog.chips, facts)
-    unasked = _unasked(catalog)
-    resolutions = tuple(resolve(feature, facts, silicon, unasked) for feature in features)
+    resolver = Resolver(facts, silicon, _unasked(catalog), asked)
+    resolutions = tuple(resolver.resolve(feature) for feature in features)
     return Scan(facts.snapshot, identity, resolutions)
 
 
@@ -51,7 +52,7 @@ def _unasked(catalog: Catalog) -> Unasked:
 def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
     """Judge one feature, with what the catalog knows of the snapshot's chip."""
     features = tuple(features_for(catalog.features, architecture(facts)))
-    identity = identify(facts, catalog.chips, features)
+    identity = identify(facts, catalog.chips, judge_silicon(facts, features))
     return resolve(feature, facts, silicon_of(identity, catalog.chips, facts))
 
 
