@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +17,8 @@ from uplift.resolve.model import Resolution, Verdict
 
 SCHEMA = "uplift-explain/1"
 
-_EXCERPT = 160
+_EXCERPT = 110
+_CPUID_FACT = re.compile(r"(?:kvm\.)?cpuid\.(?P<leaf>[0-9a-f]+)\.(?P<subleaf>[0-9a-f]+)\.e[abcd]x")
 
 
 def explanation(resolution: Resolution, snapshot: Snapshot) -> dict[str, Any]:
@@ -69,39 +72,70 @@ def _print_verdict(verdict: Verdict, snapshot: Snapshot, console: Console) -> No
         Text.assemble((f"  {verdict.layer.value:<15}", "bold"), (verdict.status.value, style))
     )
     console.print(Text(f"      why            {safe(verdict.why)}"))
-    for evidence in verdict.evidence:
-        for line in _evidence_lines(evidence, snapshot):
-            console.print(Text(f"      {line}"))
+    for line in _evidence_lines(verdict.evidence, snapshot):
+        console.print(Text(f"      {line}"))
 
 
-def _evidence_lines(evidence: Evidence, snapshot: Snapshot) -> list[str]:
-    capture = snapshot.captures.get(evidence.capture)
-    if capture is None:
-        return [f"not collected  {safe(evidence.capture)}"]
-    value = hex(evidence.value) if type(evidence.value) is int else evidence.value
-    lines = [f"fact           {safe(evidence.fact)} = {safe(str(value))}"]
-    lines.append(
-        f"capture        {safe(capture.id)} ({capture.status.value}) sha256 {capture.sha256}"
-    )
+def _evidence_lines(evidence: Sequence[Evidence], snapshot: Snapshot) -> Iterator[str]:
+    """Yield each fact with its value, then each capture once, then what nobody collected."""
+    captures: dict[str, list[Evidence]] = {}
+    for piece in dict.fromkeys(evidence):
+        captures.setdefault(piece.capture, []).append(piece)
+        if piece.capture in snapshot.captures:
+            yield f"fact           {safe(piece.fact)} {_value(piece)}"
+    for name, pieces in captures.items():
+        if name in snapshot.captures:
+            yield from _capture_lines(snapshot.captures[name], pieces)
+    missing = ", ".join(safe(name) for name in captures if name not in snapshot.captures)
+    if missing:
+        yield f"not collected  {missing}"
+
+
+def _value(piece: Evidence) -> str:
+    if piece.word:
+        return f"{'has' if piece.value else 'lacks'} {safe(piece.word)}"
+    return f"= {hex(piece.value) if type(piece.value) is int else safe(str(piece.value))}"
+
+
+def _capture_lines(capture: Capture, pieces: Sequence[Evidence]) -> Iterator[str]:
+    yield f"capture        {safe(capture.id)} ({capture.status.value}) sha256 {capture.sha256}"
     if capture.how:
-        lines.append(f"obtained by    {safe(capture.how)}")
-    excerpt = _excerpt(capture, evidence.fact)
-    if excerpt:
-        lines.append(f"bytes          {excerpt}")
-    return lines
+        yield f"obtained by    {_cut(safe(capture.how), 0)}"
+    for excerpt in dict.fromkeys(_excerpt(capture, piece) for piece in pieces):
+        if excerpt:
+            yield f"bytes          {excerpt}"
 
 
-def _excerpt(capture: Capture, fact: str) -> str:
-    """Return the line of the capture that speaks of ``fact``, as far as text can tell."""
+def _excerpt(capture: Capture, piece: Evidence) -> str:
+    """Return the line of the capture that speaks of the fact, as far as text can tell."""
     if not capture.usable:
         return safe(capture.detail)
-    words = [word for word in fact.split(".") if len(word) > 2][-1:]
-    lines = capture.text[: 1 << 20].splitlines()
-    leaf = fact.split(".")[1].zfill(8) if fact.startswith("cpuid.") and fact.count(".") == 3 else ""
-    for line in lines:
-        if (leaf and leaf in line.lower()) or (words and words[0].lower() in line.lower()):
-            return safe(line.strip()[:_EXCERPT])
-    return safe(lines[0][:_EXCERPT]) if lines else ""
+    wanted = _whole_word(piece.word) if piece.word else _spoken_of(piece.fact)
+    for line in capture.text[: 1 << 20].splitlines() if wanted else ():
+        found = wanted.search(line) if wanted else None
+        if found:
+            return _cut(safe(line), max(0, found.start() - _EXCERPT // 2))
+    return ""
+
+
+def _cut(text: str, start: int) -> str:
+    """Return ``text`` from ``start`` on, in one line of readable length."""
+    shown = text[start : start + _EXCERPT]
+    return f"{'… ' if start else ''}{shown.strip()}{' …' if len(text) > start + _EXCERPT else ''}"
+
+
+def _whole_word(word: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w]){re.escape(word)}(?![\w])", re.I)
+
+
+def _spoken_of(fact: str) -> re.Pattern[str] | None:
+    """Return what the line that a fact was read from looks like; None where only a parser knows."""
+    cpuid = _CPUID_FACT.fullmatch(fact)
+    if cpuid:
+        leaf, subleaf = cpuid["leaf"].zfill(8), cpuid["subleaf"]
+        return re.compile(rf"{leaf}\b(?!.*\[SL (?!0*{subleaf}\])).*?(?:0x0*{subleaf}:|:)", re.I)
+    word = fact.rpartition(".")[2]
+    return _whole_word(word) if len(word) > 2 else None
 
 
 def _print_stop(resolution: Resolution, console: Console) -> None:

@@ -110,6 +110,7 @@ def _evidence(evidence: Evidence) -> Json:
     return {
         "fact": evidence.fact,
         "value": value,
+        "word": evidence.word or None,
         "capture": evidence.capture,
         "sha256": evidence.sha256 or None,
     }

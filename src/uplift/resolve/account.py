@@ -13,12 +13,17 @@ from uplift.resolve.predicate import Outcome, ask
 
 @dataclass(frozen=True)
 class Evidence:
-    """A fact, and the capture whose bytes prove it; for data, the catalog's source."""
+    """A fact, and the capture whose bytes prove it.
+
+    :param value: for a set, whether it has ``word``; None where nobody knows.
+    :param word: what the set was asked for.
+    """
 
     fact: str
     value: Value | None
     capture: str
     sha256: str = ""
+    word: str = ""
 
 
 def evidence(outcome: Outcome, captures: Mapping[str, Capture]) -> Iterator[Evidence]:
@@ -26,7 +31,8 @@ def evidence(outcome: Outcome, captures: Mapping[str, Capture]) -> Iterator[Evid
     for test, found in outcome.because:
         if isinstance(found, Fact):
             digest = captures[found.capture].sha256
-            yield Evidence(found.name, _shown(test, found.value), found.capture, digest)
+            word = str(test.operand) if test.op == "has" else ""
+            yield Evidence(found.name, _shown(test, found.value), found.capture, digest, word)
         else:
             for capture_id in found.captures:
                 yield Evidence(found.name, None, capture_id)
