@@ -58,7 +58,11 @@ def virtio_port(seconds: float) -> str:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for name in os.listdir(PORTS) if os.path.isdir(PORTS) else ():
-            if read(f"{PORTS}/{name}/name").strip() == PORT:
+            try:
+                named = read(f"{PORTS}/{name}/name").strip()
+            except OSError:  # the port is announced before its name
+                continue
+            if named == PORT and os.path.exists(f"/dev/{name}"):
                 return f"/dev/{name}"
         time.sleep(0.05)
     return ""
