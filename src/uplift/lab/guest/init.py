@@ -62,7 +62,7 @@ def virtio_port(seconds: float) -> str:
                 named = read(f"{PORTS}/{name}/name").strip()
             except OSError:  # the port is announced before its name
                 continue
-            if named == PORT and os.path.exists(f"/dev/{name}"):
+            if named == PORT and os.access(f"/dev/{name}", os.W_OK):
                 return f"/dev/{name}"
         time.sleep(0.05)
     return ""
