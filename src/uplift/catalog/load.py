@@ -6,9 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any as Json
+from typing import NamedTuple
 
 from uplift.catalog.model import (
     Catalog,
@@ -55,7 +57,7 @@ def build_catalog(tables: Mapping[str, Table]) -> Catalog:
     """
     features: dict[str, Feature] = {}
     chips: dict[str, Chip] = {}
-    silicon: dict[str, tuple[frozenset[str], Source]] = {}
+    silicon: dict[str, _Silicon] = {}
     for name, table in tables.items():
         for entry in table.get("feature", []):
             feature = _entry(name, entry, "id", _feature)
@@ -81,11 +83,11 @@ def _refuse_unknown_chips(silicon: Iterable[str], chips: Mapping[str, Chip]) -> 
         )
 
 
-def _with_features(chip: Chip, silicon: Mapping[str, tuple[frozenset[str], Source]]) -> Chip:
+def _with_features(chip: Chip, silicon: Mapping[str, _Silicon]) -> Chip:
     if chip.codename not in silicon:
         return chip
-    features, source = silicon[chip.codename]
-    return Chip(**{**chip.__dict__, "features": features, "features_source": source})
+    found = silicon[chip.codename]
+    return replace(chip, features=found.features, features_source=found.source, unsure=found.unsure)
 
 
 def _add(into: dict[str, Json], key: str, value: Json, name: str) -> None:
@@ -199,8 +201,17 @@ def _signature(entry: Table, vendor: str) -> Signature:
     return Signature(kinds[0], vendor, tuple(fields), text)
 
 
-def _silicon(entry: Table, origin: str) -> tuple[frozenset[str], Source]:
-    return frozenset(entry["list"]), _source(entry["source"])
+class _Silicon(NamedTuple):
+    """What a source lists for one chip."""
+
+    features: frozenset[str]
+    source: Source
+    unsure: frozenset[str] | None
+
+
+def _silicon(entry: Table, origin: str) -> _Silicon:
+    unsure = frozenset(entry["unsure"]) if "unsure" in entry else None
+    return _Silicon(frozenset(entry["list"]), _source(entry["source"]), unsure)
 
 
 def read_tables(files: Iterable[Path]) -> Mapping[str, Table]:

@@ -185,6 +185,8 @@ class Chip:
     :param codename: lower case with dashes: ``granite-rapids``.
     :param microarchitecture: of the core: ``Redwood Cove``, ``Zen 5``, ``Neoverse V2``.
     :param features: ids of the features that its silicon implements, where a source lists them.
+    :param unsure: where bare recordings of the chip were read: ids that they leave open; of every
+        other feature that CPUID shows, they say whether the chip has it. None without recordings.
     :param archspec: the name archspec gives this microarchitecture, empty where it has none.
     """
 
@@ -198,6 +200,7 @@ class Chip:
     source: Source
     features: frozenset[str] = frozenset()
     features_source: Source | None = None
+    unsure: frozenset[str] | None = None
     archspec: str = ""
     announced: str = ""
     origin: str = ""

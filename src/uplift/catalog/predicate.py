@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from uplift.catalog.model import All, Any, Not, Predicate, Test
+from uplift.catalog.model import All, Any, Feature, Layer, Not, Predicate, Test
 
 _OPERATORS = ("bit", "bits", "has", "equals", "at-least")
 _DEPTH = 8
@@ -75,6 +75,13 @@ def tests(predicate: Predicate) -> Iterator[Test]:
     else:
         for part in predicate.parts:
             yield from tests(part)
+
+
+def shown_by_cpuid(feature: Feature) -> bool:
+    """Say whether CPUID alone shows that the silicon has ``feature``."""
+    if not feature.layers or feature.layers[0].name is not Layer.SILICON:
+        return False
+    return all(test.fact.startswith("cpuid.") for test in tests(feature.layers[0].needs))
 
 
 def words(predicate: Predicate) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from uplift.catalog.model import Catalog, Chip, Feature
+from uplift.catalog.model import Catalog, Feature
+from uplift.catalog.predicate import shown_by_cpuid
 from uplift.facts.model import Facts, Snapshot
 from uplift.resolve.chip import identify, judge_silicon
 from uplift.resolve.model import ChipIdentity, Resolution
@@ -38,7 +39,7 @@ def scan(catalog: Catalog, facts: Facts) -> Scan:
     features = tuple(features_for(catalog.features, architecture(facts)))
     asked = judge_silicon(facts, features)
     identity = identify(facts, catalog.chips, asked)
-    silicon = silicon_of(identity, catalog.chips, facts)
+    silicon = silicon_of(identity, catalog, facts)
     resolver = Resolver(facts, silicon, _unasked(catalog), asked)
     resolutions = tuple(resolver.resolve(feature) for feature in features)
     return Scan(facts.snapshot, identity, resolutions)
@@ -53,7 +54,7 @@ def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
     """Judge one feature, with what the catalog knows of the snapshot's chip."""
     features = tuple(features_for(catalog.features, architecture(facts)))
     identity = identify(facts, catalog.chips, judge_silicon(facts, features))
-    return resolve(feature, facts, silicon_of(identity, catalog.chips, facts))
+    return resolve(feature, facts, silicon_of(identity, catalog, facts))
 
 
 def architecture(facts: Facts) -> str:
@@ -71,19 +72,34 @@ def features_for(features: Iterable[Feature], arch: str) -> Iterator[Feature]:
             yield feature
 
 
-def silicon_of(identity: ChipIdentity, chips: Iterable[Chip], facts: Facts) -> Silicon:
+def silicon_of(identity: ChipIdentity, catalog: Catalog, facts: Facts) -> Silicon:
     """Return what the catalog lists for the identified chip."""
-    chips = tuple(chips)
-    chip = next((c for c in chips if c.codename == identity.codename), None)
     masked_by = _hypervisor(facts)
-    if chip is None or not chip.features:
+    found = _listed(catalog).get(identity.codename)
+    if found is None:
         return Silicon(title=identity.title, masked_by=masked_by)
-    covered: set[str] = set()
-    for other in chips:
-        if other.vendor == chip.vendor:
-            covered |= other.features
-    source = chip.features_source or chip.source
-    return Silicon(chip.title, chip.features, frozenset(covered), source.text, masked_by)
+    return replace(found, masked_by=masked_by)
+
+
+@lru_cache(maxsize=4)
+def _listed(catalog: Catalog) -> Mapping[str, Silicon]:
+    """Return what is listed for each chip; ``covered`` is what its sources can speak of."""
+    of_vendor: dict[str, set[str]] = {}
+    for chip in catalog.chips:
+        of_vendor.setdefault(chip.vendor, set()).update(chip.features)
+    by_cpuid = frozenset(feature.id for feature in catalog.features if shown_by_cpuid(feature))
+    return {
+        chip.codename: Silicon(
+            chip.title,
+            chip.features,
+            by_cpuid - chip.unsure | chip.features
+            if chip.unsure is not None
+            else frozenset(of_vendor[chip.vendor]),
+            (chip.features_source or chip.source).text,
+        )
+        for chip in catalog.chips
+        if chip.features
+    }
 
 
 def _hypervisor(facts: Facts) -> str | None:

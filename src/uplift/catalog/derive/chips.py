@@ -23,6 +23,7 @@ from uplift.catalog.derive.silicon import Answer, Silicon, holds, listed, record
 from uplift.catalog.load import DATA, load_catalog
 from uplift.catalog.model import Any as AnyOf
 from uplift.catalog.model import Catalog, Chip, Feature, Not, Predicate, Test
+from uplift.catalog.predicate import shown_by_cpuid
 from uplift.errors import UpliftError
 from uplift.facts.imports import archspec, instlatx64
 from uplift.facts.model import Facts, Snapshot
@@ -150,6 +151,15 @@ def features_of(
     return frozenset(shown | by_table - denied), sorted(denied)
 
 
+def _unsure(gathered: Gathered, features: tuple[Feature, ...], found: frozenset[str]) -> str:
+    """Return the line with what the recordings of a chip leave open; empty without recordings."""
+    if not gathered.recordings:
+        return ""
+    asked = [f.id for f in features if f.id not in found and shown_by_cpuid(f)]
+    left = [name for name in asked if not _denies(gathered, name, features)]
+    return f"unsure = [{', '.join(chr(34) + name + chr(34) for name in sorted(left))}]\n"
+
+
 def _denies(gathered: Gathered, name: str, features: tuple[Feature, ...]) -> bool:
     """Whether recordings of the chip lack ``name`` and firmware could not have switched it off."""
     needs = next(f for f in features if f.id == name).layers[0].needs
@@ -201,9 +211,10 @@ def write(catalog: Catalog, gathered: Mapping[str, Gathered], out: Path) -> None
         if denied:
             print(f"{chip.codename}: recordings deny {', '.join(denied)}", file=sys.stderr)
         if found:
+            unsure = _unsure(gathered[chip.codename], catalog.features, found)
             lines = "".join(f'    "{name}",\n' for name in sorted(found))
             files.setdefault(chip.arch, []).append(
-                f'[features."{chip.codename}"]\nlist = [\n{lines}]\n'
+                f'[features."{chip.codename}"]\nlist = [\n{lines}]\n{unsure}'
                 f'source = {{ derived = "{source_of(gathered[chip.codename])}" }}\n'
             )
     for arch, tables in files.items():
