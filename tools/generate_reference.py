@@ -1,6 +1,6 @@
 """Write what is generated from the argument parser: the CLI reference and the man page.
 
-    python -m tools.generate_reference [--check]
+python -m tools.generate_reference [--check]
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def test_a_sosreports_facts_agree_with_its_lscpu() -> None:
 
 def test_a_sosreport_as_a_directory_is_the_same(tmp_path: Path) -> None:
     with tarfile.open(SOSREPORT) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)  # our own recording; Python 3.10 has no filter
     (top,) = tmp_path.iterdir()
     unpacked, packed = imports.load_path(top), imports.load_path(SOSREPORT)
     assert unpacked.captures == packed.captures
