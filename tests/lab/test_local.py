@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import py_compile
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,13 @@ def test_a_changed_collector_is_compiled_anew(tmp_path: Path) -> None:
     assert local.snapshot(collector(tmp_path, HEADER + END)).complete
     with pytest.raises(TargetError):
         local.snapshot(collector(tmp_path, "raise SystemExit('a longer text than before')"))
+
+
+def test_byte_code_of_an_older_collector_is_not_run(tmp_path: Path) -> None:
+    source = tmp_path / "collector.py"
+    source.write_text("print('old')")
+    py_compile.compile(str(source))
+    source.write_text("print('new one')")
+    assert local._is_current(Path(cache_from_source(str(source))), source) is False
+    py_compile.compile(str(source))
+    assert local._is_current(Path(cache_from_source(str(source))), source) is True

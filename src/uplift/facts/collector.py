@@ -626,6 +626,15 @@ KVM_GET_MSR_FEATURE_INDEX_LIST = 0xC004AE0A
 KVM_GET_MSRS = 0xC008AE88
 KVM_ARM_PREFERRED_TARGET = 0x8020AEAF
 KVM_ENTRIES = 256
+# Of a guest that runs one instruction (Linux include/uapi/linux/kvm.h, x86 sizes).
+KVM_GET_VCPU_MMAP_SIZE = 0xAE04
+KVM_CREATE_VCPU = 0xAE41
+KVM_SET_USER_MEMORY_REGION = 0x4020AE46
+KVM_RUN = 0xAE80
+KVM_SET_REGS = 0x4090AE82
+KVM_GET_SREGS = 0x8138AE83
+KVM_SET_SREGS = 0x4138AE84
+KVM_RUN_SECONDS = 0.5
 
 KVM_CAPS = """
 IRQCHIP=0 HLT=1 USER_MEMORY=3 SET_TSS_ADDR=4 EXT_CPUID=7 NR_VCPUS=9 NR_MEMSLOTS=10 MP_STATE=14
@@ -2473,6 +2482,52 @@ def probe_kvm():
     return capture("probe:kvm", OK, "".join(lines), "ioctl on /dev/kvm")
 
 
+def probe_kvm_run():
+    """Record how a guest ends that runs one instruction, HLT: a VM that is made may still not run."""
+    import fcntl
+    import mmap
+
+    kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    handles = [kvm]
+    signal.signal(signal.SIGALRM, lambda number, frame: None)
+    try:
+        machine = fcntl.ioctl(kvm, KVM_CREATE_VM, 0)
+        handles.append(machine)
+        page = mmap.mmap(-1, mmap.PAGESIZE)
+        processor = halting_processor(fcntl, machine, page)
+        handles.append(processor)
+        state = mmap.mmap(processor, fcntl.ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0))
+        signal.setitimer(signal.ITIMER_REAL, KVM_RUN_SECONDS)
+        fcntl.ioctl(processor, KVM_RUN, 0)
+        line = "run exit %d\n" % struct.unpack_from("I", state, 8)
+    except OSError as error:
+        line = "run errno %s\n" % error_name(error)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for handle in reversed(handles):
+            os.close(handle)
+    return capture("probe:kvm-run", OK, line, "HLT in a guest of one page, by ioctl on /dev/kvm")
+
+
+def halting_processor(fcntl, machine, page):
+    """Return a processor in real mode whose next instruction is HLT, in the memory of ``page``."""
+    import ctypes
+
+    page[:1] = b"\xf4"
+    place = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    region = struct.pack("IIQQQ", 0, 0, 0x1000, len(page), place)
+    fcntl.ioctl(machine, KVM_SET_USER_MEMORY_REGION, region)
+    processor = fcntl.ioctl(machine, KVM_CREATE_VCPU, 0)
+    segments = bytearray(312)
+    fcntl.ioctl(processor, KVM_GET_SREGS, segments)
+    struct.pack_into("Q", segments, 0, 0)  # the code segment's base
+    struct.pack_into("H", segments, 12, 0)  # and its selector
+    fcntl.ioctl(processor, KVM_SET_SREGS, bytes(segments))
+    registers = [0] * 16 + [0x1000, 2]  # RIP, RFLAGS
+    fcntl.ioctl(processor, KVM_SET_REGS, struct.pack("18Q", *registers))
+    return processor
+
+
 def kvm_capabilities(fcntl, handle):
     lines = []
     for row in KVM_CAPS:
@@ -2605,7 +2660,7 @@ X86_PROBES = (("probe:cpuid", probe_cpuid), ("probe:xcr0", probe_xcr0), ("probe:
 ARM64_PROBES = (("probe:arm64-id-registers", probe_arm64),)
 RISCV_PROBES = (("probe:riscv-hwprobe", probe_riscv), ("probe:riscv-hwprobe-cpus", probe_riscv_cpus))
 COMMON_PROBES = (("probe:auxv", probe_auxv),)
-KVM_PROBES = (("probe:kvm", probe_kvm), ("probe:kvm-msrs", probe_kvm_msrs))
+KVM_PROBES = (("probe:kvm", probe_kvm), ("probe:kvm-msrs", probe_kvm_msrs), ("probe:kvm-run", probe_kvm_run))
 LIBRARY_PROBES = (("probe:libraries", probe_libraries), ("probe:library-calls", probe_library_calls))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 from importlib.machinery import SourceFileLoader
-from importlib.util import cache_from_source
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
+from struct import unpack
 
 from uplift.errors import TargetError
 from uplift.facts import snapshot_file
@@ -56,4 +57,14 @@ def _compiled(source: Path) -> Path:
         cached = Path(cache_from_source(str(source)))
     except (OSError, SyntaxError, NotImplementedError):
         return source
-    return cached if cached.is_file() else source
+    return cached if _is_current(cached, source) else source
+
+
+def _is_current(cached: Path, source: Path) -> bool:
+    """Whether byte code was made of ``source`` as it is now (PEP 552: by time and size)."""
+    try:
+        head, stat = cached.read_bytes()[:16], source.stat()
+    except OSError:
+        return False
+    made_of = (int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
+    return head[:8] == MAGIC_NUMBER + bytes(4) and unpack("<II", head[8:16]) == made_of

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from tests.facts.parsers.reading import RECORDINGS, facts_of, why_unknown
-from uplift.facts.model import CaptureStatus, Facts, Missing
-from uplift.facts.parsers import kvm, libvirt_host, qemu
+from uplift.facts.model import Capture, CaptureStatus, Facts, Missing, Snapshot
+from uplift.facts.parsers import kvm, libvirt_host, qemu, read_facts
 from uplift.facts.snapshot_file import load
 
-PROBE, DEVICE, PARAMETERS = kvm.PARSERS
+PROBE, _RUN, DEVICE, PARAMETERS = kvm.PARSERS
 CPUID = "   0x00000000 0x00: eax=0x0000000d ebx=0x0 ecx=0x0 edx=0x0\n"
 TOLD = """\
 api 12
@@ -178,3 +178,19 @@ def test_broken_or_hostile_xml_of_libvirt_is_unknown(broken):
 def test_a_machine_without_libvirt_says_so():
     facts = facts_of(libvirt_host.PARSER, {DOMAIN_CAPTURE: CaptureStatus.ABSENT})
     assert facts.get("libvirt.features").why == "cmd:virsh/domcapabilities was absent"
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [("run exit 5\n", True), ("run exit 17\n", False), ("run errno EINTR\n", False)],
+)
+def test_a_guest_runs_only_when_it_halted(text: str, runs: bool) -> None:
+    captures = {"probe:kvm-run": Capture("probe:kvm-run", CaptureStatus.OK, text.encode())}
+    facts = read_facts(Snapshot(captures))
+    assert (facts.value("kvm.runs"), facts.value("kvm.run_failed")) == (runs, not runs)
+
+
+def test_a_guest_that_nobody_tried_failed_no_run() -> None:
+    captures = {"probe:kvm": Capture("probe:kvm", CaptureStatus.OK, b"api 12\ncreate-vm ok\n")}
+    facts = read_facts(Snapshot(captures))
+    assert (facts.value("kvm.runs"), facts.value("kvm.run_failed")) == (None, False)

@@ -91,6 +91,26 @@ def _parameters(captures: Mapping[str, Capture]) -> Iterator[Reading]:
         yield Reading(name, values)
 
 
+_RUN_CAPTURE = "probe:kvm-run"
+_HALTED = 5  #: KVM_EXIT_HLT, include/uapi/linux/kvm.h of Linux
+_RUN = re.compile(r"run (?:exit (\d+)|errno (\w+))")
+
+
+def _run(captures: Mapping[str, Capture]) -> Iterator[Reading]:
+    """Yield ``kvm.runs``, whether a guest ran its one instruction, and ``kvm.run_failed``.
+
+    Where nobody tried, no run failed, and whether one would is not known.
+    """
+    if _RUN_CAPTURE not in captures:
+        yield Reading(CAPTURE, {"kvm.run_failed": False})
+        return
+    found = _RUN.match(captures[_RUN_CAPTURE].text)
+    if not found:
+        raise ValueError("line 1: neither 'run exit' nor 'run errno'")
+    runs = found[1] == str(_HALTED)
+    yield Reading(_RUN_CAPTURE, {"kvm.runs": runs, "kvm.run_failed": not runs})
+
+
 PARSERS = (
     Parser(
         name="kvm",
@@ -101,6 +121,12 @@ PARSERS = (
         reads=(CAPTURE,),
         parse=_parse,
         implied=_implied,
+    ),
+    Parser(
+        name="kvm run",
+        declares=("kvm.runs", "kvm.run_failed"),
+        reads=(_RUN_CAPTURE, CAPTURE),
+        parse=_run,
     ),
     Parser(
         name="kvm device",
