@@ -6,11 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from uplift.catalog.load import DATA
 from uplift.cli import output
 from uplift.cli.targets import catalog_of_user, find_feature
 from uplift.errors import FOUND, UpliftError
-from uplift.facts.parsers import all_parsers
 
 
 def add_to(commands: Any) -> None:
@@ -46,7 +44,7 @@ def _add_check(actions: Any) -> None:
     parser = actions.add_parser(
         "check", help="check the data against its schema, its facts and its sources"
     )
-    parser.add_argument("directory", nargs="?", type=Path, default=DATA)
+    parser.add_argument("directory", nargs="?", type=Path, help="default: the one installed")
     parser.set_defaults(run=run_check)
 
 
@@ -89,17 +87,20 @@ def run_show(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Check the catalog's data; 1 when something is wrong."""
     from uplift.catalog.check import check_catalog
+    from uplift.catalog.load import DATA
+    from uplift.facts.parsers import all_parsers
     from uplift.report import catalog as shown
 
-    if not (args.directory / "features").is_dir():
+    directory = args.directory or DATA
+    if not (directory / "features").is_dir():
         raise UpliftError(
-            f"cannot check {args.directory}",
+            f"cannot check {directory}",
             "it has no directory called features",
             "name a catalog directory: features/*.toml and chips/*.toml",
         )
-    problems = check_catalog(args.directory, all_parsers())
+    problems = check_catalog(directory, all_parsers())
     for problem in problems:
         print(problem)
     if not problems:
-        print(shown.summary(args.directory))
+        print(shown.summary(directory))
     return FOUND if problems else 0

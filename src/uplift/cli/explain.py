@@ -14,8 +14,6 @@ from uplift.cli.targets import (
     one_snapshot,
     options_of,
 )
-from uplift.facts.parsers import read_facts
-from uplift.resolve.scan import resolve_one
 
 
 def add_to(commands: Any) -> None:
@@ -34,7 +32,9 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain one feature on one target."""
+    from uplift.facts.parsers import read_facts
     from uplift.report.explain import explanation, print_explanation
+    from uplift.resolve.scan import resolve_one
 
     catalog = catalog_of_user()
     feature = find_feature(catalog, args.feature)

@@ -14,8 +14,6 @@ from uplift.cli.targets import (
     one_snapshot,
     options_of,
 )
-from uplift.facts.parsers import read_facts
-from uplift.resolve.scan import resolve_one
 
 
 def add_to(commands: Any) -> None:
@@ -35,8 +33,10 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan the lift of one feature on one target."""
+    from uplift.facts.parsers import read_facts
     from uplift.report.plan import plan_to_json, print_plan
     from uplift.resolve.plan import plan
+    from uplift.resolve.scan import resolve_one
 
     catalog = catalog_of_user()
     feature = find_feature(catalog, args.feature)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uplift.cli import output
 from uplift.cli.targets import (
@@ -18,8 +18,9 @@ from uplift.cli.targets import (
 from uplift.errors import FOUND, UpliftError
 from uplift.facts import snapshot_file
 from uplift.facts.model import Snapshot
-from uplift.report.model import ENDINGS, ScanReport
-from uplift.report.scan_json import scan_to_json
+
+if TYPE_CHECKING:
+    from uplift.report.model import ScanReport
 
 SET_SCHEMA = "uplift-scan-set/1"
 
@@ -47,7 +48,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument(
         "--fail-on",
-        choices=[name for name in ENDINGS if name not in ("used", "offered")],
+        choices=("stopped", "hidden", "absent", "unknown"),
         action="append",
         default=[],
         help="exit with 1 when a feature ends so (repeatable)",
@@ -104,6 +105,8 @@ def _write_files(report: ScanReport, snapshot: Snapshot, args: argparse.Namespac
 
 
 def _print_json(reports: list[ScanReport], several: bool) -> None:
+    from uplift.report.scan_json import scan_to_json
+
     documents = [scan_to_json(report) for report in reports]
     output.print_json({"schema": SET_SCHEMA, "scans": documents} if several else documents[0])
 

@@ -1,4 +1,7 @@
-"""What the commands that look at machines share: target arguments, snapshots, the catalog."""
+"""What the commands that look at machines share: target arguments, snapshots, the catalog.
+
+What is not needed to start the collector is imported while it runs: that is a third of a scan.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from uplift.catalog.load import load_catalog
-from uplift.catalog.model import Catalog, Feature
 from uplift.errors import UpliftError
 from uplift.facts.model import Snapshot
-from uplift.facts.parsers import read_facts
 from uplift.lab.targets import Options, parse_target, take_snapshots
-from uplift.report.headline import headline
-from uplift.report.model import ScanReport
-from uplift.resolve.scan import scan
+
+if TYPE_CHECKING:
+    from uplift.catalog.model import Catalog, Feature
+    from uplift.report.model import ScanReport
 
 TARGET_HELP = (
     "this machine when left out; ssh:[user@]host[:port]; a snapshot file; or a recording made by "
@@ -49,6 +52,8 @@ def cache_directory() -> Path:
 
 def catalog_of_user() -> Catalog:
     """Return the catalog, through this user's cache."""
+    from uplift.catalog.load import load_catalog
+
     return load_catalog(cache=cache_directory())
 
 
@@ -66,10 +71,20 @@ def catalog_and_snapshots(
 ) -> tuple[Catalog, Iterator[tuple[str, Snapshot | UpliftError]]]:
     """Return the catalog and the snapshots; the catalog is read while the targets answer."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        catalog = pool.submit(catalog_of_user)
+        catalog = pool.submit(_prepare)
         taken = snapshots(texts, options)
         first = list(islice(taken, 1))
         return catalog.result(), chain(first, taken)
+
+
+def _prepare() -> Catalog:
+    """Return the catalog, and have everything imported that judging and showing will need."""
+    from uplift.facts.parsers import all_parsers
+
+    all_parsers()
+    for module in ("uplift.resolve.scan", "uplift.report.terminal", "uplift.report.headline"):
+        import_module(module)
+    return catalog_of_user()
 
 
 def one_snapshot(text: str | None, options: Options) -> Snapshot:
@@ -85,6 +100,11 @@ def one_snapshot(text: str | None, options: Options) -> Snapshot:
 
 def judge(catalog: Catalog, target: str, snapshot: Snapshot) -> ScanReport:
     """Return the report of one snapshot."""
+    from uplift.facts.parsers import read_facts
+    from uplift.report.headline import headline
+    from uplift.report.model import ScanReport
+    from uplift.resolve.scan import scan
+
     facts = read_facts(snapshot)
     return ScanReport(target, scan(catalog, facts), headline(facts))
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from uplift.errors import UpliftError
-from uplift.facts.imports import load_path
 from uplift.facts.model import Snapshot
 from uplift.lab import local, ssh
 from uplift.lab.model import Local, Options, Recording, Ssh, Target
@@ -66,6 +65,8 @@ def snapshot(
     if isinstance(target, Ssh):
         return ssh.snapshot(target, options, stop=stop)
     if isinstance(target, Recording):
+        from uplift.facts.imports import load_path  # noqa: PLC0415  forty modules, for files only
+
         return load_path(target.path)
     return local.snapshot(options, stop=stop)
 
