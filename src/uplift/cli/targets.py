@@ -21,6 +21,7 @@ from uplift.lab.targets import Options, parse_target, take_snapshots
 if TYPE_CHECKING:
     from uplift.catalog.model import Catalog, Feature
     from uplift.report.model import ScanReport
+    from uplift.resolve.model import Resolution
 
 TARGET_HELP = (
     "this machine when left out; ssh:[user@]host[:port]; a snapshot file; or a recording made by "
@@ -37,6 +38,28 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=float, metavar="SECONDS", help="stop collecting after SECONDS"
     )
+
+
+def add_feature_and_target(parser: argparse.ArgumentParser, schema: str) -> None:
+    """Add the arguments of a command that looks at one feature on one target."""
+    parser.add_argument("feature", metavar="FEATURE", help="x86/amx-bf16, or amx-bf16")
+    parser.add_argument("target", nargs="?", metavar="TARGET", help=TARGET_HELP)
+    add_target_options(parser)
+    parser.add_argument("--json", action="store_true", help=f"print {schema} JSON")
+
+
+def resolve_feature(args: argparse.Namespace) -> tuple[Resolution, Snapshot]:
+    """Return the one feature that ``args`` name, judged on the target that they name.
+
+    :raises UpliftError: no such feature, or no snapshot of the target.
+    """
+    from uplift.facts.parsers import read_facts
+    from uplift.resolve.scan import resolve_one
+
+    catalog = catalog_of_user()
+    feature = find_feature(catalog, args.feature)
+    snapshot = one_snapshot(args.target, options_of(args))
+    return resolve_one(catalog, feature, read_facts(snapshot)), snapshot
 
 
 def options_of(args: argparse.Namespace) -> Options:

@@ -22,8 +22,8 @@ from uplift.catalog.derive import chips_arm64, chips_x86
 from uplift.catalog.derive.silicon import Answer, Silicon, holds, listed, recorded
 from uplift.catalog.load import DATA, load_catalog
 from uplift.catalog.model import Any as AnyOf
-from uplift.catalog.model import Catalog, Chip, Feature, Not, Predicate, Test
-from uplift.catalog.predicate import shown_by_cpuid
+from uplift.catalog.model import Catalog, Chip, Feature, Predicate
+from uplift.catalog.predicate import shown_by_cpuid, tests
 from uplift.errors import UpliftError
 from uplift.facts.imports import archspec, instlatx64
 from uplift.facts.model import Facts, Snapshot
@@ -174,24 +174,14 @@ def _denies(gathered: Gathered, name: str, features: tuple[Feature, ...]) -> boo
 def _complete(facts: Facts, predicate: Predicate) -> bool:
     """Whether a recording knows every fact that a test asks for, so that its no is a no."""
     answer: Answer = recorded(facts)
-    known = [answer(test) is not None for test in _tests(predicate)]
+    known = [answer(test) is not None for test in tests(predicate)]
     return any(known) if isinstance(predicate, AnyOf) else all(known)
-
-
-def _tests(predicate: Predicate) -> Iterator[Test]:
-    if isinstance(predicate, Test):
-        yield predicate
-    elif isinstance(predicate, Not):
-        yield from _tests(predicate.part)
-    else:
-        for part in predicate.parts:
-            yield from _tests(part)
 
 
 def _switchable(predicate: Predicate) -> bool:
     return any(
         test.op == "bit" and int(test.operand) in chips_x86.SWITCHABLE.get(test.fact, ())
-        for test in _tests(predicate)
+        for test in tests(predicate)
     )
 
 

@@ -116,14 +116,6 @@ def read_archive(raw: BinaryIO, origin: str, wanted: Wanted) -> Tree:
     return keeper.tree()
 
 
-def names(path: Path) -> frozenset[str]:
-    """Return the names in a directory or an archive, below the root that all of them share.
-
-    :raises RecordingError: as :func:`read`.
-    """
-    return read(path, lambda _name: False).names
-
-
 def recognises(name: str, head: bytes) -> bool:
     """Whether a file that begins with ``head`` is a tar archive, compressed or not."""
     try:
