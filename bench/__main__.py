@@ -17,7 +17,6 @@ ALONE = {
     "recheck": (),
     "scan_time": (),
     "resolve_throughput": (RECORDINGS,),
-    "chip_naming": ("archspec", f"{RECORDINGS}/archspec"),
 }
 
 
