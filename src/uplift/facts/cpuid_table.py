@@ -76,17 +76,6 @@ class SetBit:
     source: str = ""
     title: str = ""
 
-    def to_json(self) -> dict[str, object]:
-        """Return the bit as ``uplift cpuid --json`` shows it."""
-        return {
-            "leaf": self.leaf,
-            "subleaf": self.subleaf,
-            "register": self.register,
-            "bit": self.bit,
-            "name": self.name,
-            "source": self.source or None,
-        }
-
 
 @cache
 def table() -> tuple[Field, ...]:

@@ -28,7 +28,7 @@ def bits_to_json(snapshot: Snapshot, unnamed_only: bool = False) -> dict[str, An
         "set": len(bits),
         "named": named,
         "unnamed": len(bits) - named,
-        "bits": [_bit(bit) for bit in bits if not (unnamed_only and bit.name)],
+        "bits": [bit_to_json(bit) for bit in bits if not (unnamed_only and bit.name)],
     }
 
 
@@ -71,7 +71,8 @@ def _line(bit: SetBit) -> Text:
     )
 
 
-def _bit(bit: SetBit) -> dict[str, Any]:
+def bit_to_json(bit: SetBit) -> dict[str, Any]:
+    """Return one set bit; name and source are null where no source names it."""
     return {
         "kind": bit.kind,
         "leaf": bit.leaf,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uplift.catalog.model import Layer
-from uplift.report.model import ENDINGS, ScanReport, StopGroup, ending
+from uplift.report.model import ScanReport, StopGroup, ending
 from uplift.resolve.model import ChipIdentity, Resolution, Status, Verdict
 
 GLYPHS: Mapping[Status, tuple[str, str, str]] = {
@@ -201,11 +201,6 @@ def _stop_table(groups: Iterable[StopGroup]) -> Table:
             Text(f"{remedy.kind}: {safe(remedy.do)}" if remedy else "nothing known"),
         )
     return table
-
-
-def legend() -> Mapping[str, str]:
-    """Return what each ending means."""
-    return ENDINGS
 
 
 def render(report: ScanReport, width: int | None = None, show_all: bool = False) -> str:

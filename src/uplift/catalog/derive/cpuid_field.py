@@ -9,8 +9,6 @@ from pathlib import Path
 
 from uplift.errors import CatalogError
 
-ANY_SUBLEAF = 0xFFFFFFFF
-
 
 @dataclass(frozen=True, order=True)
 class Slot:

@@ -27,7 +27,6 @@ MAX_XML_BYTES = 1 << 20  #: an element costs many times its bytes
 MAX_SECTIONS = 8192  #: processors
 MAX_KINDS = 64  #: kinds of core; no machine has more than four
 MAX_LEAVES = 4096  #: leaves and subleaves of one processor
-MAX_SUBLEAF = 0xFFFF
 
 _FULL = 0xFFFFFFFF
 _LOW_WORD_HIGH = 0xFF000000
