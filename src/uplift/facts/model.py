@@ -13,6 +13,51 @@ from typing import NamedTuple, Union
 Value = Union[bool, int, float, str, "frozenset[str]", "tuple[str, ...]"]
 
 
+class PartialWords(frozenset[str]):
+    """A set of which it is not known of every word whether it is in it.
+
+    :param settled: words known not to be in it.
+    :param why: what keeps the other words open, by word; ``otherwise`` for a word without its own.
+    """
+
+    settled: frozenset[str]
+    why: Mapping[str, str]
+    otherwise: str
+
+    def __new__(
+        cls,
+        words: Iterable[str],
+        settled: Iterable[str] = (),
+        why: Mapping[str, str] | None = None,
+        otherwise: str = "it cannot be told",
+    ) -> PartialWords:
+        made = super().__new__(cls, words)
+        made.settled, made.why, made.otherwise = frozenset(settled), why or {}, otherwise
+        return made
+
+    def open(self, word: str) -> str:
+        """Return why nobody knows whether ``word`` is in it; empty where somebody does."""
+        if word in self or word in self.settled:
+            return ""
+        return self.why.get(word, self.otherwise)
+
+
+class PartialRegister(int):
+    """A register of which some bits are not known.
+
+    :param unknown: the mask of these; they read as 0.
+    :param why: what keeps them open.
+    """
+
+    unknown: int
+    why: str
+
+    def __new__(cls, value: int, unknown: int, why: str) -> PartialRegister:
+        made = super().__new__(cls, value & ~unknown)
+        made.unknown, made.why = unknown, why
+        return made
+
+
 #: What the collector says of a capture that only ``--deep`` takes.
 LEFT_TO_DEEP = "left to --deep"
 

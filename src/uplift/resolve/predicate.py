@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from uplift.catalog.model import Any, Not, Predicate, Test
-from uplift.facts.model import Fact, Facts, Missing, Value
+from uplift.facts.model import Fact, Facts, Missing, PartialRegister, PartialWords, Value
 
 
 class Outcome(NamedTuple):
@@ -27,12 +27,33 @@ def judge(predicate: Predicate, facts: Facts) -> Outcome:
     """
     if isinstance(predicate, Test):
         found = facts.get(predicate.fact)
+        if isinstance(found, Fact):
+            found = _settled(predicate, found)
         holds = ask(predicate, found.value) if isinstance(found, Fact) else None
         return Outcome(holds, ((predicate, found),))
     if isinstance(predicate, Not):
         inner = judge(predicate.part, facts)
         return Outcome(None if inner.holds is None else not inner.holds, inner.because)
     return _judge_parts(predicate.parts, isinstance(predicate, Any), facts)
+
+
+def _settled(test: Test, found: Fact) -> Fact | Missing:
+    """Return what of a value known in part answers ``test``, or why nothing does."""
+    value = found.value
+    why = ""
+    if isinstance(value, PartialWords) and test.op == "has":
+        why = value.open(str(test.operand))
+    elif isinstance(value, PartialRegister):
+        why = value.why if value.unknown & _asked_bits(test) else ""
+    return Missing(found.name, why, (found.capture,)) if why else found
+
+
+def _asked_bits(test: Test) -> int:
+    if test.op == "bit":
+        return 1 << int(test.operand)
+    if test.op.startswith("bits-"):
+        return ((1 << test.high - test.low + 1) - 1) << test.low
+    return -1
 
 
 def _judge_parts(parts: tuple[Predicate, ...], deciding: bool, facts: Facts) -> Outcome:
