@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
+from uplift.facts.model import PartialRegister
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -39,17 +41,33 @@ Rule = tuple[tuple[Condition, ...], ...]  #: alternatives; the conditions of one
 def implied_hwcaps(registers: Mapping[str, int]) -> frozenset[str]:
     """Return the HWCAP words that an arm64 kernel with every option on sets for these registers.
 
-    :param registers: lower-case names to values; a register that is missing implies nothing.
+    :param registers: lower-case names to values; a register that is missing implies nothing, nor
+        does a field of which not enough bits are known (``PartialRegister``).
     """
+    return _implied(registers, largest=False)
+
+
+def open_hwcaps(registers: Mapping[str, int]) -> frozenset[str]:
+    """Return the HWCAP words that bits which nobody knows leave open."""
+    if not any(isinstance(value, PartialRegister) for value in registers.values()):
+        return frozenset()
+    return _implied(registers, largest=True) - _implied(registers, largest=False)
+
+
+def _implied(registers: Mapping[str, int], largest: bool) -> frozenset[str]:
     return frozenset(
         word
         for word, rule in arm64_rules().items()
-        if any(all(_holds(condition, registers) for condition in group) for group in rule)
+        if any(all(_holds(condition, registers, largest) for condition in g) for g in rule)
     )
 
 
-def _holds(condition: Condition, registers: Mapping[str, int]) -> bool:
+def _holds(condition: Condition, registers: Mapping[str, int], largest: bool) -> bool:
+    """Whether the field is large enough if its open bits make it as large, or as small, as can."""
     value = registers.get(condition.register)
+    if isinstance(value, PartialRegister):
+        sign = 1 << condition.high if condition.signed else 0
+        value |= value.unknown & (~sign if largest else sign)
     return value is not None and condition.holds(value)
 
 

@@ -44,16 +44,24 @@ def _settled(test: Test, found: Fact) -> Fact | Missing:
     if isinstance(value, PartialWords) and test.op == "has":
         why = value.open(str(test.operand))
     elif isinstance(value, PartialRegister):
-        why = value.why if value.unknown & _asked_bits(test) else ""
+        why = "" if _answered(test, value) else value.why
     return Missing(found.name, why, (found.capture,)) if why else found
 
 
-def _asked_bits(test: Test) -> int:
+def _answered(test: Test, value: PartialRegister) -> bool:
+    """Whether ``test`` comes to the same whatever the bits are that nobody knows."""
     if test.op == "bit":
-        return 1 << int(test.operand)
-    if test.op.startswith("bits-"):
-        return ((1 << test.high - test.low + 1) - 1) << test.low
-    return -1
+        return not value.unknown >> int(test.operand) & 1
+    if not test.op.startswith("bits-"):
+        return False
+    sign = 1 << test.high if test.signed else 0
+    unknown = value.unknown & ((1 << test.high - test.low + 1) - 1) << test.low
+    if not unknown:
+        return True
+    if test.op == "bits-equals":  # one known bit that differs is enough
+        return not _ask_field(test, value | unknown & (int(test.operand) << test.low))
+    smallest, largest = value | unknown & sign, value | unknown & ~sign
+    return _ask_field(test, smallest) == _ask_field(test, largest)
 
 
 def _judge_parts(parts: tuple[Predicate, ...], deciding: bool, facts: Facts) -> Outcome:

@@ -75,14 +75,14 @@ def features_for(features: Iterable[Feature], arch: str) -> Iterator[Feature]:
 def silicon_of(identity: ChipIdentity, catalog: Catalog, facts: Facts) -> Silicon:
     """Return what the catalog lists for the identified chip."""
     masked_by = _hypervisor(facts)
-    found = _listed(catalog).get(identity.codename)
+    found = listed_silicon(catalog).get(identity.codename)
     if found is None:
         return Silicon(title=identity.title, masked_by=masked_by)
     return replace(found, masked_by=masked_by)
 
 
 @lru_cache(maxsize=4)
-def _listed(catalog: Catalog) -> Mapping[str, Silicon]:
+def listed_silicon(catalog: Catalog) -> Mapping[str, Silicon]:
     """Return what is listed for each chip; ``covered`` is what its sources can speak of."""
     of_vendor: dict[str, set[str]] = {}
     for chip in catalog.chips:

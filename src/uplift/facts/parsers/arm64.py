@@ -4,6 +4,9 @@ The kernel shows ID registers to programs (``/sys/devices/system/cpu/cpu*/regs/i
 emulated ``mrs``) with the fields masked that it does not let them use. Registers that nobody masked
 (a virtual CPU's of KVM, an emulator's, a debugger's) stand in ``probe:arm64-raw-registers``: they
 become ``arm64.raw.`` facts.
+
+Registers that were made from a list rather than read state which bits nobody knows, as a mask after
+the value: ``ID_AA64PFR0_EL1 0x11 open=0xf000``.
 """
 
 from __future__ import annotations
@@ -11,15 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from uplift.facts.hwcap_tables import implied_hwcaps
-from uplift.facts.model import Capture, Parser, Reading, Value
+from uplift.facts.hwcap_tables import implied_hwcaps, open_hwcaps
+from uplift.facts.model import Capture, Parser, PartialRegister, PartialWords, Reading, Value
 from uplift.facts.parsers.hwcap import parse_cpuinfo
 
 REGISTERS = "probe:arm64-id-registers"
 RAW = "probe:arm64-raw-registers"
 CPUINFO = "file:/proc/cpuinfo"
 _MAX_LINES = 4096
-_REGISTER = re.compile(r"([A-Z][A-Z0-9_]{2,30}) (0x[0-9a-fA-F]{1,16})")
+_REGISTER = re.compile(
+    r"([A-Z][A-Z0-9_]{2,30}) (0x[0-9a-fA-F]{1,16})(?: open=(0x[0-9a-fA-F]{1,16}))?"
+)
+NOT_LISTED = "no source says whether the chip has it"
 _ARCHITECTURE_BY_ID = 0xF  # MIDR_EL1[19:16]: features are told by ID registers
 
 
@@ -48,20 +54,20 @@ def _words(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 
     Registers and cpuinfo tell the same; a recording that holds one of the two is enough.
     """
-    told = {
-        name: implied_hwcaps(parse_registers(captures[name].text))
-        for name in (REGISTERS, RAW)
-        if name in captures
-    }
+    read = {n: parse_registers(captures[n].text) for n in (REGISTERS, RAW) if n in captures}
+    told = {name: implied_hwcaps(registers) for name, registers in read.items()}
+    unknown = frozenset().union(*(open_hwcaps(registers) for registers in read.values()))
     cpuinfo = parse_cpuinfo(captures[CPUINFO].text) if CPUINFO in captures else None
     if cpuinfo is not None and "CPU implementer" in captures[CPUINFO].text:
         told[CPUINFO] = cpuinfo
     if told:
-        yield Reading(next(iter(told)), {"arm64.words": frozenset().union(*told.values())})
+        words = frozenset().union(*told.values())
+        partly = PartialWords(words, dict.fromkeys(unknown - words, NOT_LISTED))
+        yield Reading(next(iter(told)), {"arm64.words": partly if unknown - words else words})
 
 
 def parse_registers(text: str) -> dict[str, int]:
-    """Read ``NAME 0x…`` lines.
+    """Read ``NAME 0x…`` lines; a value with an open mask is known in part.
 
     :raises ValueError: a line is none, or one register has two values.
     """
@@ -73,6 +79,8 @@ def parse_registers(text: str) -> dict[str, int]:
         if match is None:
             raise ValueError(f"line {number}: {line[:60]!r} is no register")
         name, value = match[1].lower(), int(match[2], 16)
+        if match[3]:
+            value = PartialRegister(value, int(match[3], 16), NOT_LISTED)
         if registers.setdefault(name, value) != value:
             raise ValueError(f"line {number}: {match[1]} stands twice with different values")
     return registers

@@ -2,14 +2,18 @@
 
 Over several kinds of core a feature register holds what every kind has; any other register is the
 first processor's.
+
+A recording that was made from a list rather than read states which bits nobody knows: a line of the
+notation then ends in `` open=EAX-EBX-ECX-EDX``, their masks in hexadecimal.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from uplift.facts.model import Capture, Parser, Reading, Snapshot, Value
+from uplift.facts.model import Capture, Parser, PartialRegister, Reading, Snapshot, Value
 from uplift.facts.parsers.cpuid_notation import (
     FEATURE_MASKS,
     REGISTERS,
@@ -25,6 +29,12 @@ DEFAULT_NOTATION = "cpuid-r"
 
 _HYPERVISOR_BIT = 1 << 31
 _ZERO: Registers = (0, 0, 0, 0)
+_OPEN = re.compile(
+    rb"0x([0-9a-f]{8}) 0x([0-9a-f]{2}): eax=[^\n]* "
+    rb"open=([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})-([0-9a-f]{8})$",
+    re.MULTILINE,
+)
+NOT_LISTED = "no source says whether the chip has it"
 #: Leaves whose subleaf 0 states the highest subleaf in eax (Intel SDM vol. 2A, CPUID).
 _STATES_MAX_SUBLEAF = frozenset({0x7, 0x14, 0x17, 0x18, 0x1D, 0x20, 0x24})
 #: Leaves whose subleaf 0 lists the others in a bit map: the register's index.
@@ -53,11 +63,28 @@ def parse(captures: Mapping[str, Capture]) -> Iterable[Reading]:
     cores = read(capture.data, capture.format or DEFAULT_NOTATION)
     leaves = in_common([within_range(core.leaves) for core in cores])
     values: dict[str, Value] = {}
+    unknown = _open_bits(capture.data) if b" open=" in capture.data else {}
     for leaf, registers in leaves.items():
-        values.update(zip(_fact_names(leaf), registers, strict=True))
+        words = _partly(registers, unknown[leaf]) if leaf in unknown else registers
+        values.update(zip(_fact_names(leaf), words, strict=True))
     values.update(_derived(leaves))
     values["cpuid.kinds"] = len(cores)
     yield Reading(CAPTURE, values)
+
+
+def _open_bits(data: bytes) -> dict[Leaf, Registers]:
+    """Return the masks of bits that the recording states as open."""
+    return {
+        (int(leaf, 16), int(subleaf, 16)): (int(a, 16), int(b, 16), int(c, 16), int(d, 16))
+        for leaf, subleaf, a, b, c, d in _OPEN.findall(data)
+    }
+
+
+def _partly(registers: Registers, unknown: Registers) -> Sequence[int]:
+    return [
+        PartialRegister(word, mask, NOT_LISTED) if mask else word
+        for word, mask in zip(registers, unknown, strict=True)
+    ]
 
 
 def within_range(leaves: Leaves) -> Leaves:

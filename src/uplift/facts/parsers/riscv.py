@@ -1,4 +1,8 @@
-"""RISC-V: the ISA string of /proc/cpuinfo, its identity registers, and what hwprobe answers."""
+"""RISC-V: the ISA string of /proc/cpuinfo, its identity registers, and what hwprobe answers.
+
+Where a chip is known from a list only, ``probe:riscv-isa-list`` says of each extension yes or no,
+and the identity registers; what it does not speak of is not known.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from uplift.facts.hwcap_tables import bit_names
-from uplift.facts.model import Capture, Parser, Reading, Value
+from uplift.facts.model import Capture, Parser, PartialWords, Reading, Value
 
 HWPROBE = "probe:riscv-hwprobe"
 CPUINFO = "file:/proc/cpuinfo"
+LIST = "probe:riscv-isa-list"
+NOT_LISTED = "no source says whether the chip has it"
+_MAX_LINES = 4096
 _MAX_KEY = 1 << 16
 
 #: Keys of riscv_hwprobe(2): linux 7.1.8 arch/riscv/include/uapi/asm/hwprobe.h.
@@ -38,6 +45,9 @@ _IMA = ("i", "m", "a")
 
 def parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     """Read what was recorded; hwprobe adds to the ISA string, for it names what that leaves out."""
+    if LIST in captures and CPUINFO not in captures and HWPROBE not in captures:
+        yield Reading(LIST, parse_list(captures[LIST].text))
+        return
     cpuinfo = parse_cpuinfo(captures[CPUINFO].text) if CPUINFO in captures else {}
     probed = parse_hwprobe(captures[HWPROBE].text) if HWPROBE in captures else {}
     if cpuinfo:
@@ -47,6 +57,28 @@ def parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
         values: dict[str, Value] = {f"riscv.hwprobe.{k}": v for k, v in probed.items()}
         ids = {f"riscv.{k}": probed[k] for k in ("mvendorid", "marchid", "mimpid") if k in probed}
         yield Reading(HWPROBE, {**values, **ids, **({"riscv.isa": isa} if isa else {})})
+
+
+def parse_list(text: str) -> dict[str, Value]:
+    """Read ``EXTENSION yes|no`` and ``mvendorid 0x…`` lines.
+
+    :raises ValueError: a line is neither.
+    """
+    values: dict[str, Value] = {}
+    answers: dict[str, bool] = {}
+    for number, line in enumerate(text.splitlines()[:_MAX_LINES], 1):
+        match = re.fullmatch(
+            r"(?:([a-z][a-z0-9]{0,30}) (yes|no)|(m\w+id) (0x[0-9a-f]{1,16}))", line
+        )
+        if match is None:
+            raise ValueError(f"line {number}: {line[:60]!r} is no extension with yes or no")
+        if match[1]:
+            answers[match[1]] = match[2] == "yes"
+        else:
+            values[f"riscv.{match[3]}"] = int(match[4], 16)
+    has = frozenset(name for name, there in answers.items() if there)
+    settled = dict.fromkeys(answers.keys() - has, "")
+    return {**values, "riscv.isa": PartialWords(has, settled, NOT_LISTED)}
 
 
 def _set(value: Value | None) -> frozenset[str]:
@@ -111,6 +143,6 @@ def split_isa(isa: str) -> frozenset[str]:
 PARSER = Parser(
     name="riscv",
     declares=("riscv.",),
-    reads=(HWPROBE, CPUINFO),
+    reads=(HWPROBE, CPUINFO, LIST),
     parse=parse,
 )
