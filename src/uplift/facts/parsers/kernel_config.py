@@ -22,7 +22,7 @@ def _parse(captures: Mapping[str, Capture]) -> Iterator[Reading]:
     chosen = _choose(captures)
     if chosen is None:
         return
-    text, whole = _text(chosen)
+    text, whole = text_of(chosen)
     values: dict[str, Value] = dict(_options(text, whole))
     heading = _HEADING.search(text[:1000])
     if heading:
@@ -40,7 +40,7 @@ def _choose(captures: Mapping[str, Capture]) -> Capture | None:
     return captures[files[0]] if files else None
 
 
-def _text(capture: Capture) -> tuple[str, bool]:
+def text_of(capture: Capture) -> tuple[str, bool]:
     """Return the configuration, and whether it is all of it."""
     whole = capture.status is CaptureStatus.OK
     if not capture.data.startswith(b"\x1f\x8b"):
