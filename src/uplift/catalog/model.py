@@ -2,9 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Union
+
+
+class Policy(str, Enum):
+    """How strictly an overlay's entries are kept, the least strict first."""
+
+    INTERNAL = "internal"
+    EMBARGOED = "embargoed"
+    CONFIDENTIAL = "confidential"  #: no day lifts it
+
+
+class Label(str):
+    """The words that mark everything made from an overlay.
+
+    :param policy: of the overlay; decides which of several labels comes first.
+    """
+
+    policy: Policy
+
+    def __new__(cls, text: str, policy: Policy = Policy.EMBARGOED) -> Label:
+        made = super().__new__(cls, text)
+        made.policy = policy
+        return made
+
+
+Labels = frozenset[str]
+UNLABELLED: Labels = frozenset()
+
+
+def strictest_first(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return ``labels``, the strictest policy first; a plain string counts as the strictest."""
+    order = list(Policy)
+
+    def rank(label: str) -> tuple[int, str]:
+        policy = label.policy if isinstance(label, Label) else Policy.CONFIDENTIAL
+        return -order.index(policy), label
+
+    return tuple(sorted(labels, key=rank))
 
 
 class Layer(str, Enum):
@@ -77,6 +115,7 @@ class Source:
 
     kind: str
     text: str
+    labels: Labels = UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -118,6 +157,7 @@ class Cause:
     owner: str
     status: str
     remedy: Remedy | None
+    labels: Labels = UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -139,6 +179,7 @@ class LayerNeed:
     causes: tuple[Cause, ...] = ()
     remedy: Remedy | None = None
     note: str = ""
+    labels: Labels = UNLABELLED  #: of the layer's own cells; a cause may have more
 
 
 @dataclass(frozen=True)
@@ -159,7 +200,8 @@ class Feature:
     layers: tuple[LayerNeed, ...]
     worth: int = 3
     summary: str = ""
-    origin: str = ""  #: the file it was read from, and the overlay, if any
+    origin: str = ""  #: the file it was read from
+    labels: Labels = UNLABELLED  #: of title, summary and so on; a layer may have more
 
 
 @dataclass(frozen=True)
@@ -176,6 +218,16 @@ class Signature:
     #: What the platform string starts with; x86: what the brand string contains; midr: what the
     #: DMI vendor, product or board contains.
     text: str = ""
+    labels: Labels = UNLABELLED
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Features that an overlay lists for a chip beside those that the base lists."""
+
+    features: frozenset[str]
+    source: Source
+    labels: Labels
 
 
 @dataclass(frozen=True)
@@ -187,6 +239,7 @@ class Chip:
     :param features: ids of the features that its silicon implements, where a source lists them.
     :param unsure: where bare recordings of the chip were read: ids that they leave open; of every
         other feature that CPUID shows, they say whether the chip has it. None without recordings.
+    :param added: what overlays list; ``features`` holds these, too.
     :param archspec: the name archspec gives this microarchitecture, empty where it has none.
     """
 
@@ -204,6 +257,28 @@ class Chip:
     archspec: str = ""
     announced: str = ""
     origin: str = ""
+    added: tuple[Listed, ...] = ()
+    labels: Labels = UNLABELLED  #: of title, maker and so on; a signature or a list may have more
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A private directory of catalog data.
+
+    :param name: what it is called among people who know of it.
+    :param lifts_at: the day on which all of it may go public, ISO 8601; empty where none is set.
+    :param releases: the directory of its releases, empty where it has none.
+    """
+
+    name: str
+    label: Label
+    lifts_at: str = ""
+    releases: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        """How strictly its entries are kept."""
+        return self.label.policy
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,3 +287,4 @@ class Catalog:
 
     features: tuple[Feature, ...]
     chips: tuple[Chip, ...]
+    overlays: tuple[Overlay, ...] = ()

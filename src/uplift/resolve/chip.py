@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from uplift.catalog.model import Chip, Feature, Layer, Signature
+from uplift.catalog.labels import list_labels, union
+from uplift.catalog.model import Chip, Feature, Labels, Layer, Signature
 from uplift.facts.model import Facts
 from uplift.resolve.account import Evidence
 from uplift.resolve.model import ChipIdentity, Difference
@@ -39,26 +40,54 @@ class _Match:
 
 
 def identify(
-    facts: Facts, chips: Iterable[Chip], silicon: Mapping[str, Outcome] | None = None
+    facts: Facts,
+    chips: Iterable[Chip],
+    silicon: Mapping[str, Outcome] | None = None,
+    private: Mapping[str, Labels] | None = None,
 ) -> ChipIdentity:
     """Say what chip ``facts`` were recorded on, and what it lacks of what that chip has.
 
     :param silicon: what :func:`judge_silicon` says, to compare with what the catalog lists.
+    :param private: features whose silicon an overlay describes, with its labels.
+    :return: with the labels of every overlay that had a part in it.
     """
     chips = tuple(chips)
+    found = _identify(facts, chips, silicon or {})
+    return replace(found, labels=_labels(found, chips, private or {}))
+
+
+def _labels(found: ChipIdentity, chips: tuple[Chip, ...], private: Mapping[str, Labels]) -> Labels:
+    """Return the labels of everything that was looked at to name the chip and compare it."""
+    if found.nearest:
+        makers = {chip.vendor for chip in chips if chip.codename == found.nearest}
+        involved = [chip for chip in chips if chip.vendor in makers]
+    else:
+        named = {found.codename, *found.candidates}
+        involved = [chip for chip in chips if chip.codename in named]
+    compared = frozenset().union(*(chip.features for chip in involved))
+    silicon = (labels for name, labels in private.items() if name in compared)
+    lists = (list_labels(chip) for chip in involved)
+    return union(found.named_by, *lists, *silicon)
+
+
+def _identify(
+    facts: Facts, chips: tuple[Chip, ...], silicon: Mapping[str, Outcome]
+) -> ChipIdentity:
     seen = observe(facts)
     if seen is None:
         return _nameless(facts, chips)
-    has = silicon_features(silicon or {})
+    has = silicon_features(silicon)
     matches = [match for chip in chips for match in _matches(chip, seen)]
     closed = [match for match in matches if not match.open]
     if closed:
         best = max(closed, key=lambda match: match.rank)
-        return _named(facts, seen, best, _also_possible(best, matches), has)
+        labels = union(best.chip.labels, best.signature.labels)
+        return _named(facts, seen, best, _also_possible(best, matches), has, labels)
     if matches:
         best = min(matches, key=lambda match: (_distance(match.chip, has), match.open))
         others = tuple(sorted({m.chip.codename for m in matches} - {best.chip.codename}))
-        return _named(facts, seen, best, others, has)
+        tried = (union(list_labels(m.chip), m.signature.labels) for m in matches)
+        return _named(facts, seen, best, others, has, union(*tried))
     return _unknown(facts, seen, chips, has)
 
 
@@ -141,6 +170,7 @@ def _named(
     best: _Match,
     others: tuple[str, ...],
     has: Mapping[str, bool],
+    labels: Labels,
 ) -> ChipIdentity:
     chip = best.chip
     missing = tuple(sorted(name for name in chip.features if has.get(name) is False))
@@ -159,6 +189,7 @@ def _named(
         removed_by=_removed_by(facts) if missing else "",
         candidates=(chip.codename, *others) if others else (),
         evidence=_evidence(facts, seen),
+        named_by=labels,
     )
 
 
@@ -281,7 +312,7 @@ def _nameless(facts: Facts, chips: tuple[Chip, ...]) -> ChipIdentity:
             return ChipIdentity(
                 chip.codename, chip.title, "signature",
                 f"no signature was recorded; the model's name {name!r} is all there is",
-                chip.vendor, chip.microarchitecture, chip.segment,
+                chip.vendor, chip.microarchitecture, chip.segment, named_by=chip.labels,
             )  # fmt: skip
     why = "neither a signature nor a model's name was recorded"
     if wanted:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from uplift.catalog.model import Feature, Layer, Remedy
+from uplift.catalog.labels import union
+from uplift.catalog.model import UNLABELLED, Feature, Labels, Layer, Remedy
 from uplift.facts.model import Capture
 from uplift.resolve.account import Evidence, evidence, reason
 from uplift.resolve.predicate import Outcome
@@ -46,6 +47,7 @@ class Stop(NamedTuple):
     kind: str
     owner: str
     remedy: Remedy | None
+    labels: Labels = UNLABELLED
 
 
 class Why(NamedTuple):
@@ -67,6 +69,7 @@ class Verdict(NamedTuple):
     :param outcome: the tests that decided, with what they found.
     :param captures: of the snapshot, to cite from.
     :param stop: whose stop it is and what lifts it, where ``status`` is one that stops.
+    :param labels: of the overlays that it was made from.
     """
 
     layer: Layer
@@ -75,6 +78,15 @@ class Verdict(NamedTuple):
     captures: Mapping[str, Capture]
     told: Why | None = None
     stop: Stop | None = None
+    labels: Labels = UNLABELLED
+
+    def labelled(self, more: Labels) -> Verdict:
+        """Return the verdict, and its stop, with more labels."""
+        if more <= self.labels:
+            return self
+        labels = self.labels | more
+        stop = self.stop._replace(labels=labels) if self.stop else None
+        return self._replace(labels=labels, stop=stop)
 
     @property
     def why(self) -> str:
@@ -101,6 +113,11 @@ class Resolution(NamedTuple):
         """The first stop, None where nothing is known to stop the feature."""
         return next((verdict.stop for verdict in self.verdicts if verdict.stop), None)
 
+    @property
+    def labels(self) -> Labels:
+        """The labels of the overlays that any of it was made from."""
+        return union(self.feature.labels, *(verdict.labels for verdict in self.verdicts))
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -119,6 +136,8 @@ class ChipIdentity:
         it, some features differ), ``features`` (only features were recorded), ``nearest`` (the
         signature is in no catalog; ``nearest`` says what comes closest), ``none``.
     :param differs: features that the (nearest) chip has and this one lacks, or the reverse.
+    :param named_by: labels of the overlays that the name rests on.
+    :param labels: of every overlay that had a part in any of it.
     :param removed_by: who removed the missing ones: ``hypervisor``, ``firmware``, or empty.
     """
 
@@ -135,3 +154,5 @@ class ChipIdentity:
     removed_by: str = ""
     candidates: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    named_by: Labels = UNLABELLED
+    labels: Labels = UNLABELLED

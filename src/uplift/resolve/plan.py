@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from uplift.catalog.model import Layer, Remedy
+from uplift.catalog.model import UNLABELLED, Labels, Layer, Remedy
 from uplift.resolve.model import Resolution, Status, Verdict
 
 
@@ -21,6 +21,7 @@ class Action:
     owner: str
     remedy: Remedy | None
     reason: str
+    labels: Labels = UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Plan:
     possible: bool
     unknown: tuple[Verdict, ...]
 
+    @property
+    def labels(self) -> Labels:
+        """The labels of the overlays that any of it was made from."""
+        return self.resolution.labels
+
 
 def plan(resolution: Resolution) -> Plan:
     """Plan the lift of one feature: the first stop's remedy, then those of later known stops."""
@@ -49,4 +55,5 @@ def plan(resolution: Resolution) -> Plan:
 def _actions(stops: Iterable[Verdict]) -> Iterator[Action]:
     for verdict in stops:
         if verdict.stop:
-            yield Action(verdict.layer, verdict.stop.owner, verdict.stop.remedy, verdict.why)
+            stop = verdict.stop
+            yield Action(verdict.layer, stop.owner, stop.remedy, verdict.why, verdict.labels)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from uplift.catalog.model import Cause, Feature, Layer, LayerNeed, Remedy
+from uplift.catalog.labels import union
+from uplift.catalog.model import UNLABELLED, Cause, Feature, Labels, Layer, LayerNeed, Remedy
 from uplift.catalog.predicate import tests
 from uplift.facts.model import Facts
 from uplift.resolve.account import reason
@@ -35,6 +36,8 @@ class Silicon:
     :param features: ids that a source lists for the chip.
     :param covered: ids that the source can speak of at all: it lists them for some chip.
     :param masked_by: the hypervisor's name, empty on bare metal, None where nobody knows.
+    :param labels: of the overlays that name the chip or list its features.
+    :param private: ids that only an overlay lists, to its labels.
     """
 
     title: str = ""
@@ -42,6 +45,12 @@ class Silicon:
     covered: frozenset[str] = frozenset()
     source: str = ""
     masked_by: str | None = None
+    labels: Labels = UNLABELLED
+    private: Mapping[str, Labels] = field(default_factory=dict)
+
+    def labels_for(self, feature: str) -> Labels:
+        """Return the labels of what is said here of one feature."""
+        return self.labels | self.private.get(feature, UNLABELLED)
 
 
 class _Above(NamedTuple):
@@ -73,8 +82,13 @@ class Unasked:
 def _ask_nobody(feature: Feature, nothing: Facts) -> _Above:
     above = feature.layers[1:]
     parsers = tuple(frozenset(_parsers_of(need, nothing)) for need in above)
-    verdicts = (Verdict(n.name, Status.UNKNOWN, judge(n.needs, nothing), {}) for n in above)
-    return _Above(feature, parsers, frozenset().union(*parsers), tuple(verdicts))
+    verdicts = tuple(_unasked(need, nothing) for need in above)
+    return _Above(feature, parsers, frozenset().union(*parsers), verdicts)
+
+
+def _unasked(need: LayerNeed, nothing: Facts) -> Verdict:
+    outcome = judge(need.needs, nothing)
+    return Verdict(need.name, Status.UNKNOWN, outcome, {}, labels=need.labels)
 
 
 def _parsers_of(need: LayerNeed, facts: Facts) -> Iterator[str]:
@@ -169,9 +183,15 @@ class _Judge(NamedTuple):
             if when.holds:
                 return self._explained(need, cause, outcome, when)
         if need.name is Layer.SILICON:
-            return self._silicon_lacks(need, outcome)
+            told = self.silicon.labels_for(self.feature.id)
+            return self._silicon_lacks(need, outcome).labelled(told)
         if need.name in _BUILT:
             return self._not_passed_on(need, outcome)
+        inherited = union(*(verdict.labels for verdict in below))
+        return self._over(below, need, outcome).labelled(inherited)
+
+    def _over(self, below: Sequence[Verdict], need: LayerNeed, outcome: Outcome) -> Verdict:
+        """Judge a layer that lacks the feature by what the layers below it came to."""
         stopped = next((verdict for verdict in below if verdict.stop), None)
         if stopped is not None:
             why = Why(f"nothing reaches this layer: stopped at {stopped.layer.value}", None)
@@ -181,11 +201,12 @@ class _Judge(NamedTuple):
         return self._not_passed_on(need, outcome)
 
     def _over_unknown_silicon(self, need: LayerNeed, outcome: Outcome) -> Verdict:
+        told = self.silicon.labels_for(self.feature.id)
         if self.feature.id in self.silicon.features:
             has = f"; {self.silicon.title} has it ({self.silicon.source})"
-            return self._not_passed_on(need, outcome, has)
+            return self._not_passed_on(need, outcome, has).labelled(told)
         why = Why("", outcome, "; whether the silicon has it was not recorded")
-        return self._verdict(need, Status.UNKNOWN, outcome, why)
+        return self._verdict(need, Status.UNKNOWN, outcome, why).labelled(told)
 
     def _not_passed_on(self, need: LayerNeed, outcome: Outcome, after: str = "") -> Verdict:
         told = reason(outcome, cite=False)
@@ -197,7 +218,7 @@ class _Judge(NamedTuple):
         owner = cause.owner or self._owner(need)
         stop = Stop(need.name, cause.cause, cause.kind, owner, cause.remedy or need.remedy)
         why = Why(f"{cause.cause} (", when, ")")
-        return self._verdict(need, Status(cause.status), both, why, stop)
+        return self._verdict(need, Status(cause.status), both, why, stop).labelled(cause.labels)
 
     def _silicon_lacks(self, need: LayerNeed, outcome: Outcome) -> Verdict:
         masked_by = self.silicon.masked_by
@@ -243,7 +264,8 @@ class _Judge(NamedTuple):
         stop: Stop | None = None,
     ) -> Verdict:
         captures = self.facts.snapshot.captures
-        return Verdict(need.name, status, outcome, captures, why, stop)
+        stop = stop._replace(labels=need.labels) if stop and need.labels else stop
+        return Verdict(need.name, status, outcome, captures, why, stop, need.labels)
 
 
 #: Built before any machine is seen: what these layers lack does not depend on the silicon here.

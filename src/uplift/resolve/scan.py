@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from uplift.catalog.model import Catalog, Feature
+from uplift.catalog.labels import list_labels, listed_labels, union
+from uplift.catalog.model import UNLABELLED, Catalog, Chip, Feature, Labels
 from uplift.catalog.predicate import shown_by_cpuid
 from uplift.facts.model import Facts, Snapshot
 from uplift.resolve.chip import identify, judge_silicon
@@ -33,16 +34,27 @@ class Scan:
     identity: ChipIdentity
     resolutions: tuple[Resolution, ...]
 
+    @property
+    def labels(self) -> Labels:
+        """The labels of the overlays that any of it was made from."""
+        return union(self.identity.labels, *(found.labels for found in self.resolutions))
+
 
 def scan(catalog: Catalog, facts: Facts) -> Scan:
     """Judge every feature of the catalog that exists on the snapshot's architecture."""
     features = tuple(features_for(catalog.features, architecture(facts)))
     asked = judge_silicon(facts, features)
-    identity = identify(facts, catalog.chips, asked)
+    identity = identify(facts, catalog.chips, asked, private_silicon(catalog))
     silicon = silicon_of(identity, catalog, facts)
     resolver = Resolver(facts, silicon, _unasked(catalog), asked)
     resolutions = tuple(resolver.resolve(feature) for feature in features)
     return Scan(facts.snapshot, identity, resolutions)
+
+
+@lru_cache(maxsize=4)
+def private_silicon(catalog: Catalog) -> Mapping[str, Labels]:
+    """Return the features whose silicon layer is an overlay's, with its labels."""
+    return {f.id: f.layers[0].labels for f in catalog.features if f.layers and f.layers[0].labels}
 
 
 @lru_cache(maxsize=4)
@@ -53,7 +65,8 @@ def _unasked(catalog: Catalog) -> Unasked:
 def resolve_one(catalog: Catalog, feature: Feature, facts: Facts) -> Resolution:
     """Judge one feature, with what the catalog knows of the snapshot's chip."""
     features = tuple(features_for(catalog.features, architecture(facts)))
-    identity = identify(facts, catalog.chips, judge_silicon(facts, features))
+    asked = judge_silicon(facts, features)
+    identity = identify(facts, catalog.chips, asked, private_silicon(catalog))
     return resolve(feature, facts, silicon_of(identity, catalog, facts))
 
 
@@ -76,9 +89,10 @@ def silicon_of(identity: ChipIdentity, catalog: Catalog, facts: Facts) -> Silico
     """Return what the catalog lists for the identified chip."""
     masked_by = _hypervisor(facts)
     found = listed_silicon(catalog).get(identity.codename)
+    named_by = identity.named_by
     if found is None:
-        return Silicon(title=identity.title, masked_by=masked_by)
-    return replace(found, masked_by=masked_by)
+        return Silicon(title=identity.title, masked_by=masked_by, labels=named_by)
+    return replace(found, masked_by=masked_by, labels=found.labels | named_by)
 
 
 @lru_cache(maxsize=4)
@@ -96,10 +110,33 @@ def listed_silicon(catalog: Catalog) -> Mapping[str, Silicon]:
             if chip.unsure is not None
             else frozenset(of_vendor[chip.vendor]),
             (chip.features_source or chip.source).text,
+            labels=_own_labels(chip),
+            private=_private(chip, catalog) if catalog.overlays else {},
         )
         for chip in catalog.chips
         if chip.features
     }
+
+
+def _own_labels(chip: Chip) -> Labels:
+    """Return the labels of a chip's list, without what overlays add to it."""
+    return union(chip.labels, chip.features_source.labels if chip.features_source else ())
+
+
+def _private(chip: Chip, catalog: Catalog) -> Mapping[str, Labels]:
+    """Return what overlays alone list for the chip, or for others of its maker."""
+    found: dict[str, Labels] = {}
+    public: set[str] = set()
+    for other in catalog.chips:
+        if other.vendor == chip.vendor and list_labels(other):
+            for name in other.features:
+                labels = listed_labels(other, name)
+                found[name] = found.get(name, UNLABELLED) | labels
+                public.update(() if labels else (name,))
+        elif other.vendor == chip.vendor:
+            public |= other.features
+    added = {name for listed in chip.added for name in listed.features}
+    return {name: labels for name, labels in found.items() if labels and name not in public - added}
 
 
 def _hypervisor(facts: Facts) -> str | None:
