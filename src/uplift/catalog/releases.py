@@ -4,8 +4,8 @@ A release is a base and any number of further *component sets*: a second track (
 newer virtualization stack) or a flavour (a 64k kernel). Choosing a set replaces whole components of
 the base. ``noble+hwe-6.17`` names a release and its sets.
 
-A set is *recorded* (a snapshot of the release's own packages) or *cited* (facts from documents, each
-with its source). What was recorded replaces what was cited, component by component.
+A set is *recorded* (a snapshot of the release's own packages) or *cited* (facts from documents,
+each with its source). What was recorded replaces what was cited, component by component.
 """
 
 from __future__ import annotations

@@ -16,30 +16,23 @@ Value = Union[bool, int, float, str, "frozenset[str]", "tuple[str, ...]"]
 class PartialWords(frozenset[str]):
     """A set of which it is not known of every word whether it is in it.
 
-    :param settled: words known not to be in it.
-    :param why: what keeps the other words open, by word; ``otherwise`` for a word without its own.
+    :param why: what keeps a word open; a word that is in neither is known not to be in the set.
+    :param otherwise: what keeps every word open that is in neither; empty: nothing does.
     """
 
-    settled: frozenset[str]
     why: Mapping[str, str]
     otherwise: str
 
     def __new__(
-        cls,
-        words: Iterable[str],
-        settled: Iterable[str] = (),
-        why: Mapping[str, str] | None = None,
-        otherwise: str = "it cannot be told",
+        cls, words: Iterable[str], why: Mapping[str, str] | None = None, otherwise: str = ""
     ) -> PartialWords:
         made = super().__new__(cls, words)
-        made.settled, made.why, made.otherwise = frozenset(settled), why or {}, otherwise
+        made.why, made.otherwise = why or {}, otherwise
         return made
 
     def open(self, word: str) -> str:
         """Return why nobody knows whether ``word`` is in it; empty where somebody does."""
-        if word in self or word in self.settled:
-            return ""
-        return self.why.get(word, self.otherwise)
+        return "" if word in self else self.why.get(word, self.otherwise)
 
 
 class PartialRegister(int):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from uplift.catalog.kvm_exposure import Exposure, Since
 from uplift.facts.model import Facts
@@ -76,6 +77,63 @@ def predict_guest(
             continue
         predicted[f"{exposure.fact}.{exposure.bit}"] = _predict(exposure, host)
     return _without_dependents(predicted)
+
+
+def host_of(
+    facts: Facts, kernel: str, qemu: str = NEWEST, nested: bool | None = None
+) -> Host | None:
+    """Return what of ``facts`` decides beside the bits; None where no CPUID was recorded."""
+    return _host(facts, kernel, qemu, nested)
+
+
+class Answer(NamedTuple):
+    """Whether a bit that the silicon has is offered: None where nobody knows, and why not."""
+
+    offered: bool | None
+    why: str
+
+
+def kvm_answer(exposure: Exposure, host: Host) -> Answer:
+    """Say whether this version of KVM offers a bit that the silicon has."""
+    obstacle = _in_kvm(exposure, host)
+    if obstacle is None and exposure.property not in MITIGATIONS:
+        since = exposure.since.get(host.vendor)
+        if since is not None and is_between(host.kernel, since):
+            return Answer(None, unread("Linux", host.kernel, since))
+    return conditions_answer(exposure, host) if obstacle is None else Answer(False, obstacle)
+
+
+def conditions_answer(exposure: Exposure, host: Host) -> Answer:
+    """Say whether a bit that this KVM knows is withheld by a default of its modules."""
+    obstacle = _in_condition(exposure, host)
+    return Answer(obstacle is None, obstacle or "KVM offers it")
+
+
+def qemu_adds(exposure: Exposure, host: Host) -> bool:
+    """Say whether QEMU gives the guest the bit without KVM's word."""
+    return _added(exposure, host)
+
+
+def qemu_leaves_out(exposure: Exposure) -> str:
+    """Say why ``-cpu host`` leaves out a property that QEMU knows; empty if it does not."""
+    newest = Host("", (0, 0, 0), NEWEST, NEWEST, None, False)
+    return _in_qemu(exposure, newest) or ""
+
+
+def is_between(version: str, since: Since) -> bool:
+    """Say whether ``version`` lies between the two that were read."""
+    if version == NEWEST or not since.without or not since.version:
+        return False
+    series = version_key(version)[:2]
+    return version_key(since.without)[:2] < series < version_key(since.version)[:2]
+
+
+def unread(project: str, version: str, since: Since) -> str:
+    """Say why nobody knows: the sources of this version were not read."""
+    return (
+        f"{project} {since.without} lacks it, {since.version} has it, and nobody read "
+        f"{project} {version}"
+    )
 
 
 def _host(facts: Facts, kernel: str, qemu: str, nested: bool | None) -> Host | None:

@@ -1,0 +1,234 @@
+"""The matrix: what each release does with each feature of a chip, planned from recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from uplift.catalog.model import Catalog, Feature, Layer, Since
+from uplift.catalog.releases import CITED, SelectedRelease
+from uplift.facts.model import Fact, Facts, Missing
+from uplift.resolve.chip_side import ChipSide, silicon_status
+from uplift.resolve.compose import compose
+from uplift.resolve.model import Resolution, Status, Stop, Verdict
+from uplift.resolve.plan_facts import PlanFacts
+from uplift.resolve.predicate import Outcome, judge
+from uplift.resolve.predict.versions import TABLE
+from uplift.resolve.resolve import Resolver, Unasked
+from uplift.resolve.scan import features_for
+
+
+class Answer(str, Enum):
+    """Whether a use of a feature is open on a chip under a release."""
+
+    USABLE = "usable"
+    STOPPED = "stopped"  #: the silicon has it, and something above does not pass it on
+    ABSENT = "absent"  #: the hardware lacks it
+    UNKNOWN = "unknown"  #: nobody looked, or it cannot be told before there is a machine
+    NOT_APPLICABLE = "not-applicable"  #: nothing of this kind is asked of the feature
+
+
+class Use(str, Enum):
+    """The four uses that a cell answers for."""
+
+    HOST = "host"  #: by programs on the machine itself
+    GUEST = "guest"  #: by programs in a KVM guest
+    PACKAGES = "packages"  #: by the release's packages as they were built
+    REBUILD = "rebuild"  #: by a package rebuilt with the release's compilers
+
+
+#: The layers that decide each use, above the silicon.
+_LAYERS: Mapping[Use, tuple[Layer, ...]] = {
+    Use.HOST: (Layer.FIRMWARE, Layer.KERNEL_BUILD, Layer.KERNEL),
+    Use.GUEST: (Layer.VIRTUALIZATION,),
+    Use.PACKAGES: (Layer.LIBC, Layer.LIBRARY),
+    Use.REBUILD: (Layer.TOOLCHAIN,),
+}
+
+
+class UseVerdict(NamedTuple):
+    """One use's answer.
+
+    :param stop: whose stop it is, where the answer is stopped.
+    """
+
+    answer: Answer
+    why: str
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One feature of one chip under one release.
+
+    :param uses: every use with its answer.
+    :param basis: what the release's side of it stands on, the weakest of all: ``recorded``,
+        ``derived`` (a recorded version and a table of versions) or ``cited``; ``none`` where the
+        release was not asked, for the silicon decides.
+    :param chip_basis: the same of the chip's side.
+    :param since: the first upstream release that lifts the stop.
+    """
+
+    chip: str
+    release: str
+    resolution: Resolution
+    uses: Mapping[Use, UseVerdict]
+    basis: str
+    chip_basis: str
+    stop: Stop | None
+    since: Since | None
+    labels: frozenset[str]
+
+    @property
+    def feature(self) -> Feature:
+        """The feature that the cell is about."""
+        return self.resolution.feature
+
+
+class ReleaseSide(NamedTuple):
+    """A release and its recorded facts, parsed once for all chips."""
+
+    release: SelectedRelease
+    recorded: Facts
+
+
+def plan(
+    side: ChipSide, release: ReleaseSide, catalog: Catalog, wanted: Iterable[str] = ()
+) -> Iterator[Cell]:
+    """Yield a cell for every feature of the chip's architecture.
+
+    :param wanted: ids of features; empty: all of them that ask something of the silicon.
+    """
+    chosen = frozenset(wanted)
+    facts = compose(side.facts, release.release, release.recorded)
+    features = [
+        feature
+        for feature in features_for(catalog.features, side.arch)
+        if (not chosen and feature.arch) or feature.id in chosen
+    ]
+    asked = {feature.id: _silicon(side, feature) for feature in features if feature.layers}
+    resolver = Resolver(facts, side.listed, Unasked(), asked)
+    for feature in features:
+        yield _cell(side, release.release, resolver.resolve(feature), facts)
+
+
+def _silicon(side: ChipSide, feature: Feature) -> Outcome:
+    """Return what the silicon's predicate comes to, with the list or the dump as its reason."""
+    status = silicon_status(side, feature)
+    first = feature.layers[0]
+    outcome = judge(first.needs, side.facts)
+    if first.name is not Layer.SILICON or outcome.holds is status.holds:
+        return outcome
+    told = tuple((test, Missing(test.fact, status.why)) for test, _ in outcome.because[:1])
+    return Outcome(status.holds, told)
+
+
+def _cell(
+    side: ChipSide, release: SelectedRelease, resolution: Resolution, facts: PlanFacts
+) -> Cell:
+    uses = {use: _use(use, resolution) for use in Use}
+    stop = next((found.stop for found in uses.values() if found.stop), resolution.stop)
+    need = next((n for n in resolution.feature.layers if stop and n.name is stop.layer), None)
+    return Cell(
+        chip=side.name,
+        release=release.name,
+        resolution=resolution,
+        uses=uses,
+        basis=_basis(resolution.verdicts, facts),
+        chip_basis=side.basis,
+        stop=stop,
+        since=need.since if need else None,
+        labels=side.labels | release.labels,
+    )
+
+
+def _use(use: Use, resolution: Resolution) -> UseVerdict:
+    silicon = _at(resolution, Layer.SILICON)
+    if silicon and silicon.status.stops:
+        return UseVerdict(Answer.ABSENT, silicon.why, silicon.stop)
+    asked = [v for v in resolution.verdicts if v.layer in _LAYERS[use]]
+    if use is Use.HOST:
+        return _host(silicon, asked)
+    if not asked:
+        return _unasked(use)
+    return _one_of(silicon, asked, resolution)
+
+
+def _at(resolution: Resolution, layer: Layer) -> Verdict | None:
+    return next((v for v in resolution.verdicts if v.layer is layer), None)
+
+
+def _host(silicon: Verdict | None, asked: Sequence[Verdict]) -> UseVerdict:
+    """Every layer must pass it on; what firmware does is seen on a machine, not in a plan."""
+    stopped = next((v for v in asked if v.status.stops), None)
+    if stopped is not None:
+        return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
+    unknown = [silicon] if silicon and silicon.status is Status.UNKNOWN else []
+    unknown += [v for v in asked if v.status is Status.UNKNOWN and v.layer is not Layer.FIRMWARE]
+    if unknown:
+        return UseVerdict(Answer.UNKNOWN, unknown[0].why)
+    decided = [v for v in (*asked, silicon) if v is not None and v.status.passes]
+    if not decided:
+        return UseVerdict(Answer.NOT_APPLICABLE, "nothing is asked of the kernel")
+    firmware = any(v.layer is Layer.FIRMWARE and v.status is Status.UNKNOWN for v in asked)
+    return UseVerdict(
+        Answer.USABLE, decided[0].why + ("; if the firmware leaves it on" if firmware else "")
+    )
+
+
+def _one_of(
+    silicon: Verdict | None, asked: Sequence[Verdict], resolution: Resolution
+) -> UseVerdict:
+    """One layer of the use is enough: one library that dispatches to it, one compiler."""
+    passing = next((v for v in asked if v.status.passes), None)
+    if passing is not None:
+        if silicon and silicon.status is Status.UNKNOWN:
+            return UseVerdict(Answer.UNKNOWN, silicon.why)
+        return UseVerdict(Answer.USABLE, passing.why)
+    stopped = next((v for v in asked if v.status.stops), None)
+    if stopped is not None and all(v.status is not Status.UNKNOWN for v in asked):
+        return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
+    unknown = next((v for v in asked if v.status is Status.UNKNOWN), None)
+    if unknown is not None:
+        return UseVerdict(Answer.UNKNOWN, unknown.why)
+    below = resolution.stop
+    if below is not None:
+        return UseVerdict(Answer.STOPPED, asked[0].why, below)
+    return UseVerdict(Answer.NOT_APPLICABLE, asked[0].why)
+
+
+_UNASKED = {
+    Use.GUEST: "the catalog asks nothing of virtualization for it",
+    Use.PACKAGES: "no package of the catalog is known to dispatch to it",
+    Use.REBUILD: "it is no matter of compilers",
+}
+
+
+def _unasked(use: Use) -> UseVerdict:
+    return UseVerdict(Answer.NOT_APPLICABLE, _UNASKED[use])
+
+
+#: From the weakest to the strongest.
+_BASES = ("cited", "derived", "recorded")
+
+
+def _basis(verdicts: Sequence[Verdict], facts: PlanFacts) -> str:
+    """Return the weakest thing that a verdict above the silicon rests on."""
+    above = [v for v in verdicts if v.layer is not Layer.SILICON]
+    captures = frozenset[str]().union(
+        *(facts.inputs_of(found.capture) for v in above for found in _facts_of(v.outcome))
+    )
+    kinds = {_kind(name) for name in captures if name not in facts.chip.snapshot.captures}
+    return next((kind for kind in _BASES if kind in kinds), "none")
+
+
+def _facts_of(outcome: Outcome) -> Iterator[Fact]:
+    return (found for _, found in outcome.because if isinstance(found, Fact))
+
+
+def _kind(capture: str) -> str:
+    if capture.startswith(CITED):
+        return "cited"
+    return "derived" if capture.startswith(TABLE) else "recorded"

@@ -1,0 +1,132 @@
+"""What a kernel is expected to switch on at boot, with nothing on its command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
+from uplift.resolve.plan_facts import PlanFacts, Prediction
+from uplift.resolve.predict.versions import table_of, words_of
+
+_NOBODY = "a plan assumes the defaults: nothing is on the kernel's command line"
+#: State components that programs can have, and the flag without which Linux leaves each one off:
+#: xsave_cpuid_features, XFEATURE_MASK_USER_SUPPORTED in arch/x86/kernel/fpu/ of Linux 7.1.13.
+_USER_STATES = {
+    **{0: "fpu", 1: "sse", 2: "avx", 3: "mpx", 4: "mpx", 5: "avx512f", 6: "avx512f", 7: "avx512f"},
+    **{9: "pku", 17: "amx_tile", 18: "amx_tile", 19: "apx"},
+}
+#: The file systems that features ask for, and the option that builds each one in.
+_FILE_SYSTEMS = {
+    "resctrl": ("CONFIG_X86_CPU_RESCTRL", "CONFIG_RESCTRL_FS"),
+    "hugetlbfs": ("CONFIG_HUGETLBFS",),
+    "bpf": ("CONFIG_BPF_SYSCALL",),
+}
+
+
+def predict_state(facts: PlanFacts, name: str) -> Prediction | Missing | None:
+    """Predict the kernel's own facts; None for those that nobody predicts."""
+    if name in ("kernel.xcr0", "kernel.xcomp_supported"):
+        return _states(facts, name)
+    if name.startswith("kernel.cmdline."):
+        return Prediction("", (), _NOBODY)
+    return _OTHERS[name](facts) if name in _OTHERS else None
+
+
+def predict_platform(facts: PlanFacts, name: str) -> Prediction | None:
+    """Say that a plan is for bare metal."""
+    if name == "platform.guest":
+        return Prediction(False, (), "a plan is for bare metal")
+    return Prediction("", (), "a plan is for bare metal") if name == "platform.hypervisor" else None
+
+
+def _release(facts: PlanFacts) -> Prediction | None:
+    found = facts.release.get("image.release")
+    if isinstance(found, Missing):
+        return None
+    return Prediction(found.value, (found.capture,), "the release in the kernel's image")
+
+
+def _states(facts: PlanFacts, name: str) -> Prediction | Missing:
+    """Join what the chip has (leaf 0xD), what the kernel knows, and what its flags allow."""
+    low, high = facts.chip.get("cpuid.d.0.eax"), facts.chip.value("cpuid.d.0.edx")
+    flags = facts.get("cpuinfo.flags")
+    if not isinstance(low, Fact) or not isinstance(flags, Fact):
+        return Missing(name, "the chip's leaf 0xD or the kernel's flags are not known")
+    assert isinstance(low.value, int) and isinstance(flags.value, frozenset)
+    chip = low.value | (high << 32 if isinstance(high, int) else 0)
+    known = _known_states(facts)
+    if isinstance(known, Missing):
+        return known
+    assert isinstance(known.value, int)
+    unsure = known.value.unknown if isinstance(known.value, PartialRegister) else 0
+    value, unknown = 0, 0
+    for state, flag in _USER_STATES.items():
+        bit = 1 << state & chip
+        value |= bit if known.value & bit and flag in flags.value else 0
+        unknown |= bit if unsure & bit or _is_open(flags.value, flag) else 0
+    why = getattr(known.value, "why", "") or "whether the flag is reported is not known"
+    made = PartialRegister(value, unknown, why) if unknown else value
+    inputs = (*known.inputs, low.capture, flags.capture)
+    return Prediction(made, inputs, "the chip's state components that the kernel knows")
+
+
+def _is_open(words: frozenset[str], flag: str) -> bool:
+    return isinstance(words, PartialWords) and bool(words.open(flag))
+
+
+def _known_states(facts: PlanFacts) -> Prediction | Missing:
+    image = facts.release.get("image.xfeatures")
+    if isinstance(image, Fact) and isinstance(image.value, int):
+        return Prediction(image.value, (image.capture,), "the image's state components")
+    kernel = facts.release.get("kernel.release")
+    if not isinstance(kernel, Fact):
+        return Missing("kernel.xcr0", "neither the kernel's image nor its version is known")
+    words = words_of("linux", "x86-xfeature", "x86-64", str(kernel.value))
+    added = facts.release.get("image.xfeatures_added")
+    extra = added.value if isinstance(added, Fact) and isinstance(added.value, frozenset) else ()
+    mask = sum(1 << int(word) for word in {*words, *map(str, extra)} if word.isdigit())
+    unknown = sum(1 << int(word) for word in words.why if word.isdigit())
+    why = next(iter(words.why.values()), "")
+    table = table_of("linux", "x86-xfeature")
+    inputs = (kernel.capture, table, *((added.capture,) if isinstance(added, Fact) else ()))
+    value = PartialRegister(mask, unknown & ~mask, why) if unknown & ~mask else mask
+    return Prediction(value, inputs, f"the state components of Linux {kernel.value}")
+
+
+def _file_systems(facts: PlanFacts) -> Prediction | Missing:
+    """Say which file systems are built in; of one that nobody listed here nothing is said."""
+    there: set[str] = set()
+    absent: set[str] = set()
+    captures: dict[str, None] = {}
+    for system, options in _FILE_SYSTEMS.items():
+        values = []
+        for option in options:
+            found = facts.release.get(f"kernel.config.{option}")
+            if isinstance(found, Fact):
+                values.append(found.value)
+                captures[found.capture] = None
+        if "y" in values:
+            there.add(system)
+        elif values:
+            absent.add(system)
+    if not captures:
+        return Missing("kernel.filesystems", "the kernel's configuration is not known")
+    value = PartialWords(there, dict.fromkeys(absent, ""), "only a running kernel lists them all")
+    return Prediction(value, tuple(captures), "the options that build file systems in")
+
+
+def _modules(facts: PlanFacts) -> Prediction | Missing:
+    """Say which modules cannot be loaded, for the package has none of their name."""
+    image = facts.release.get("image.modules")
+    if not isinstance(image, Fact) or not isinstance(image.value, frozenset):
+        return Missing("kernel.modules", "the kernel package's modules were not recorded")
+    why = dict.fromkeys(image.value, "the package has it; it loads where its device is there")
+    return Prediction(PartialWords((), why), (image.capture,), "the modules of the kernel package")
+
+
+_OTHERS: Mapping[str, Callable[[PlanFacts], Prediction | Missing | None]] = {
+    "kernel.cmdline_words": lambda facts: Prediction(frozenset(), (), _NOBODY),
+    "kernel.filesystems": _file_systems,
+    "kernel.modules": _modules,
+    "kernel.release": _release,
+}

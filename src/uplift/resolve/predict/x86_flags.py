@@ -1,0 +1,212 @@
+"""``cpuinfo.flags`` on x86: the flags that a kernel knows, on a chip whose CPUID is known.
+
+A flag is reported when the kernel has a name for it, the chip has its bit, the kernel was built
+with what it needs, and everything that it depends on is reported too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from uplift.catalog.flag_rules import FlagRule, load_flag_rules
+from uplift.facts.cpuid_table import table
+from uplift.facts.model import Fact, Missing, PartialWords
+from uplift.resolve.plan_facts import PlanFacts, Prediction
+from uplift.resolve.predicate import version_key
+from uplift.resolve.predict.versions import table_of, words_of
+
+_FLAGS = "probe:kernel-image/x86-flags"
+_KERNEL = "kernel.release"
+#: Words of x86_capability that are CPUID registers: asm/cpufeatures.h and asm/cpufeature.h of
+#: Linux 7.1.13 (enum cpuid_leafs). Words 2, 5, 3, 7, 8, 11 and 21 are Linux's own.
+_WORDS: Mapping[int, str] = {
+    0: "cpuid.1.0.edx",
+    1: "cpuid.80000001.0.edx",
+    4: "cpuid.1.0.ecx",
+    6: "cpuid.80000001.0.ecx",
+    9: "cpuid.7.0.ebx",
+    10: "cpuid.d.1.eax",
+    12: "cpuid.7.1.eax",
+    13: "cpuid.80000008.0.ebx",
+    14: "cpuid.6.0.eax",
+    15: "cpuid.8000000a.0.edx",
+    16: "cpuid.7.0.ecx",
+    17: "cpuid.80000007.0.ebx",
+    18: "cpuid.7.0.edx",
+    19: "cpuid.8000001f.0.eax",
+    20: "cpuid.80000021.0.eax",
+}
+_OWN = "Linux sets it by itself, not from CPUID alone"
+
+
+class _Known(NamedTuple):
+    """The flags that a kernel knows.
+
+    :param places: flag to the CPUID bit that it stands for, where that is known.
+    :param why: flags of which nobody can say whether this kernel knows them.
+    """
+
+    places: Mapping[str, str]
+    why: Mapping[str, str]
+    inputs: tuple[str, ...]
+    how: str
+
+
+def predict_flags(facts: PlanFacts, name: str) -> Prediction | Missing | None:
+    """Predict ``cpuinfo.flags``; None for any other fact of cpuinfo."""
+    if name != "cpuinfo.flags":
+        return None
+    known = _known_flags(facts)
+    if known is None:
+        return Missing(name, "neither the kernel's image nor its version is known")
+    judge = _Judge(facts, known)
+    words: set[str] = set()
+    why: dict[str, str] = dict(known.why)
+    for flag in known.places:
+        answer = judge.reported(flag)
+        if answer is True:
+            words.add(flag)
+        elif answer is not False:
+            why[flag] = answer
+    inputs = (*known.inputs, "probe:cpuid", *judge.asked)
+    return Prediction(PartialWords(words, why), tuple(dict.fromkeys(inputs)), known.how)
+
+
+def _known_flags(facts: PlanFacts) -> _Known | None:
+    """Return what the kernel's image names, else what its version is known to name."""
+    image = facts.release.get("image.flags")
+    kernel = facts.release.get(_KERNEL)
+    if isinstance(image, Fact) and isinstance(image.value, frozenset):
+        places = {flag: _place(facts, str(flag)) for flag in image.value}
+        return _Known(places, {}, (image.capture,), "the flags named in the kernel's image")
+    if not isinstance(kernel, Fact):
+        return None
+    return _by_version(facts, kernel)
+
+
+def _place(facts: PlanFacts, flag: str) -> str:
+    """Return the CPUID bit of a flag from its word in the image; by name for Linux's own words."""
+    word, _, bit = str(facts.release.value(f"image.flag.{flag}") or "").partition(":")
+    register = _WORDS.get(int(word)) if word.isdigit() else None
+    return f"{register}.{bit}" if register else _bits_by_name().get(flag, "")
+
+
+def _by_version(facts: PlanFacts, kernel: Fact) -> _Known:
+    version = str(kernel.value)
+    added = facts.release.get("image.flags_added")
+    extra = added.value if isinstance(added, Fact) and isinstance(added.value, frozenset) else ()
+    places = {str(flag): _bits_by_name().get(str(flag), "") for flag in extra}
+    known = words_of("linux", "x86-flag", "x86-64", version)
+    places.update((flag, _bits_by_name().get(flag, "")) for flag in known)
+    why = {flag: reason for flag, reason in known.why.items() if flag not in places}
+    table = table_of("linux", "x86-flag")
+    inputs = (kernel.capture, table, *((added.capture,) if isinstance(added, Fact) else ()))
+    return _Known(places, why, inputs, f"the flags that Linux {version} names")
+
+
+@cache
+def _bits_by_name() -> Mapping[str, str]:
+    """Return CPUID's bits by the name that Linux's flags have."""
+    return {
+        field.name: f"cpuid.{field.leaf:x}.{field.subleaf:x}.{field.register}.{field.low}"
+        for field in reversed(table())
+        if field.low == field.high
+    }
+
+
+class _Judge:
+    """Says of one flag whether it is reported: True, False, or why nobody knows."""
+
+    def __init__(self, facts: PlanFacts, known: _Known) -> None:
+        self._facts = facts
+        self._known = known
+        self._rules = load_flag_rules()
+        self._answers: dict[str, bool | str] = {}
+        self.asked: dict[str, None] = {}  #: captures of the options that decided
+
+    def reported(self, flag: str) -> bool | str:
+        """Judge ``flag``, and before it everything that it depends on."""
+        if flag not in self._answers:
+            self._answers[flag] = False  # a cycle among dependencies holds nothing up
+            self._answers[flag] = self._judge(flag)
+        return self._answers[flag]
+
+    def _judge(self, flag: str) -> bool | str:
+        rule = self._rules.rules.get(flag, FlagRule(flag))
+        if rule.off or not self._of_vendor(rule.vendor):
+            return False
+        if rule.always:
+            return True
+        return _all(self._conditions(flag, rule))
+
+    def _conditions(self, flag: str, rule: FlagRule) -> Iterator[bool | str]:
+        yield self._bit(flag, rule)
+        yield self._configured(flag, rule)
+        yield not rule.before or version_key(self._version) >= version_key(rule.before)
+        for needed in (*rule.needs, *self._rules.needs.get(flag, ())):
+            if needed in self._known.places:
+                yield self.reported(needed)
+        yield self._open(rule)
+
+    def _bit(self, flag: str, rule: FlagRule) -> bool | str:
+        own = self._known.places.get(flag, "")
+        use_rule = rule.bits and self._of_vendor(rule.bits_vendor)
+        bits = rule.bits if use_rule else (own,) if own else ()
+        return any(self._is_set(bit) for bit in bits) if bits else _OWN
+
+    def _is_set(self, place: str) -> bool:
+        register, _, bit = place.rpartition(".")
+        value = self._facts.chip.value(register)
+        return isinstance(value, int) and bool(value >> int(bit) & 1)
+
+    def _configured(self, flag: str, rule: FlagRule) -> bool | str:
+        disabled = self._option(f"CONFIG_X86_DISABLED_FEATURE_{flag.upper()}")
+        if disabled == "y":
+            return False
+        answers = [self._option(name) for name in rule.config if self._asks_config(rule)]
+        if any(answer == "n" for answer in answers):
+            return False
+        unset = [n for n, a in zip(rule.config, answers, strict=False) if a is None]
+        return f"whether the kernel was built with {unset[0]} is not known" if unset else True
+
+    def _asks_config(self, rule: FlagRule) -> bool:
+        version = version_key(self._version)[:2]
+        return not (
+            (rule.config_from and version < version_key(rule.config_from))
+            or (rule.config_until and version >= version_key(rule.config_until))
+        )
+
+    def _option(self, name: str) -> str | None:
+        found = self._facts.release.get(f"kernel.config.{name}")
+        if not isinstance(found, Fact):
+            return None
+        self.asked[found.capture] = None
+        return str(found.value)
+
+    def _open(self, rule: FlagRule) -> bool | str:
+        if not rule.open or not self._of_vendor(rule.open_vendor):
+            return True
+        if rule.unless_config and self._option(rule.unless_config) == "y":
+            return True
+        family = self._facts.chip.value("cpuid.family")
+        return True if rule.models and str(family) not in rule.models else rule.open
+
+    def _of_vendor(self, vendor: str) -> bool:
+        return not vendor or self._facts.chip.value("cpuid.vendor") == vendor
+
+    @property
+    def _version(self) -> str:
+        return str(self._facts.release.value(_KERNEL) or self._facts.release.value("image.release"))
+
+
+def _all(conditions: Iterator[bool | str]) -> bool | str:
+    """Join conditions: one that fails decides; else one that is open does."""
+    open_ = ""
+    for condition in conditions:
+        if condition is False:
+            return False
+        if condition is not True and not open_:
+            open_ = condition
+    return open_ or True
