@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from uplift.catalog.labels import labels_of
 from uplift.catalog.load import DATA, load_catalog, read_tables
-from uplift.catalog.model import Catalog, Feature, LayerNeed
+from uplift.catalog.model import Catalog, Chip, Feature, LayerNeed, strictest_first
 from uplift.catalog.predicate import tests
 from uplift.errors import CatalogError
 from uplift.facts.model import Facts, Parser, Snapshot
@@ -15,13 +16,21 @@ from uplift.facts.model import Facts, Parser, Snapshot
 SCHEMAS = DATA / "schema"
 
 
-def check_catalog(data: Path, parsers: Iterable[Parser]) -> list[str]:
-    """Return every problem found, one line each; empty when all is well."""
+def check_catalog(
+    data: Path, parsers: Iterable[Parser], overlays: Sequence[Path] = ()
+) -> list[str]:
+    """Return every problem found, one line each; empty when all is well.
+
+    :param overlays: private directories; a problem of what comes from one carries its label.
+    :raises CatalogError: an overlay is not well formed.
+    """
     problems = list(_against_schema(data))
     try:
         catalog = load_catalog(data)
     except CatalogError as error:
         return [*problems, f"{error.problem}: {error.cause}"]
+    if overlays:
+        catalog = load_catalog(data, overlays=overlays)
     declared = Facts(Snapshot({}), parsers)
     for feature in catalog.features:
         problems.extend(_check_feature(feature, declared))
@@ -47,7 +56,7 @@ def _check_feature(feature: Feature, declared: Facts) -> Iterator[str]:
             try:
                 declared.parser_of(fact)
             except KeyError:
-                where = f"{feature.origin}: {feature.id}: {layer.name.value}"
+                where = f"{_origin(feature)}: {feature.id}: {layer.name.value}"
                 yield f"{where}: no parser declares the fact {fact}"
 
 
@@ -60,4 +69,9 @@ def _check_chips(catalog: Catalog) -> Iterator[str]:
     ids = {feature.id for feature in catalog.features}
     for chip in catalog.chips:
         for unknown in sorted(chip.features - ids):
-            yield f"{chip.origin}: {chip.codename}: lists {unknown}, which no feature file has"
+            yield f"{_origin(chip)}: {chip.codename}: lists {unknown}, which no feature file has"
+
+
+def _origin(entry: Feature | Chip) -> str:
+    labels = labels_of(entry)
+    return f"[{'; '.join(strictest_first(labels))}] {entry.origin}" if labels else entry.origin

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from uplift.cli import output
-from uplift.cli.targets import catalog_of_user, find_feature
+from uplift.cli.targets import add_overlay_option, catalog_of_user, find_feature
 from uplift.errors import FOUND, UpliftError
 
 
@@ -29,6 +29,7 @@ def _add_list(actions: Any) -> None:
     parser.add_argument("--chips", action="store_true", help="chips instead of features")
     parser.add_argument("--arch", help="only this architecture: x86-64, arm64, riscv64, …")
     parser.add_argument("--area", help="only this area: compute, crypto, memory, security, …")
+    add_overlay_option(parser)
     parser.add_argument("--json", action="store_true", help="print uplift-catalog/1 JSON")
     parser.set_defaults(run=run_list)
 
@@ -36,6 +37,7 @@ def _add_list(actions: Any) -> None:
 def _add_show(actions: Any) -> None:
     parser = actions.add_parser("show", help="one feature or chip with every source")
     parser.add_argument("name", metavar="FEATURE|CHIP")
+    add_overlay_option(parser)
     parser.add_argument("--json", action="store_true", help="print uplift-catalog/1 JSON")
     parser.set_defaults(run=run_show)
 
@@ -45,6 +47,7 @@ def _add_check(actions: Any) -> None:
         "check", help="check the data against its schema, its facts and its sources"
     )
     parser.add_argument("directory", nargs="?", type=Path, help="default: the one installed")
+    add_overlay_option(parser)
     parser.set_defaults(run=run_check)
 
 
@@ -52,7 +55,7 @@ def run_list(args: argparse.Namespace) -> int:
     """List features or chips."""
     from uplift.report import catalog as shown
 
-    catalog = catalog_of_user()
+    catalog = catalog_of_user(args.overlay)
     rows = (
         [c for c in catalog.chips if args.arch in (None, c.arch)]
         if args.chips
@@ -74,7 +77,7 @@ def run_show(args: argparse.Namespace) -> int:
     """Show one feature or chip."""
     from uplift.report import catalog as shown
 
-    catalog = catalog_of_user()
+    catalog = catalog_of_user(args.overlay)
     chip = next((c for c in catalog.chips if c.codename == args.name), None)
     entry = chip or find_feature(catalog, args.name)
     if args.json:
@@ -98,9 +101,9 @@ def run_check(args: argparse.Namespace) -> int:
             "it has no directory called features",
             "name a catalog directory: features/*.toml and chips/*.toml",
         )
-    problems = check_catalog(directory, all_parsers())
+    problems = check_catalog(directory, all_parsers(), args.overlay)
     for problem in problems:
         print(problem)
     if not problems:
-        print(shown.summary(directory))
+        print(shown.summary(directory, args.overlay))
     return FOUND if problems else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uplift.cli import output
 from uplift.cli.targets import (
     TARGET_HELP,
+    add_overlay_option,
     add_target_options,
     catalog_and_snapshots,
     judge,
@@ -35,6 +36,7 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("target", nargs="*", metavar="TARGET", help=TARGET_HELP)
     add_target_options(parser)
+    add_overlay_option(parser)
     parser.add_argument("--all", action="store_true", help="show what the hardware lacks, too")
     parser.add_argument("--json", action="store_true", help="print uplift-scan/1 JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page")
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             f"{len(args.target)} targets were given with --html or --save",
             "scan them one by one, or use --json",
         )
-    catalog, answers = catalog_and_snapshots(args.target, options_of(args))
+    catalog, answers = catalog_and_snapshots(args.target, options_of(args), args.overlay)
     reports: list[ScanReport] = []
     worst = 0
     for name, taken in answers:
@@ -108,7 +110,11 @@ def _print_json(reports: list[ScanReport], several: bool) -> None:
     from uplift.report.scan_json import scan_to_json
 
     documents = [scan_to_json(report) for report in reports]
-    output.print_json({"schema": SET_SCHEMA, "scans": documents} if several else documents[0])
+    if not several:
+        output.print_json(documents[0])
+        return
+    labels = dict.fromkeys(label for document in documents for label in document["labels"])
+    output.print_json({"schema": SET_SCHEMA, "labels": list(labels), "scans": documents})
 
 
 def _found(reports: list[ScanReport], endings: list[str]) -> int:

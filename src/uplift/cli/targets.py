@@ -40,11 +40,25 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overlay_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lays private catalog data over the shipped one."""
+    parser.add_argument(
+        "--overlay",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="also use this private directory of catalog data; everything made from it carries "
+        "its label (repeatable)",
+    )
+
+
 def add_feature_and_target(parser: argparse.ArgumentParser, schema: str) -> None:
     """Add the arguments of a command that looks at one feature on one target."""
     parser.add_argument("feature", metavar="FEATURE", help="x86/amx-bf16, or amx-bf16")
     parser.add_argument("target", nargs="?", metavar="TARGET", help=TARGET_HELP)
     add_target_options(parser)
+    add_overlay_option(parser)
     parser.add_argument("--json", action="store_true", help=f"print {schema} JSON")
 
 
@@ -56,7 +70,7 @@ def resolve_feature(args: argparse.Namespace) -> tuple[Resolution, Snapshot]:
     from uplift.facts.parsers import read_facts
     from uplift.resolve.scan import resolve_one
 
-    catalog = catalog_of_user()
+    catalog = catalog_of_user(args.overlay)
     feature = find_feature(catalog, args.feature)
     snapshot = one_snapshot(args.target, options_of(args))
     return resolve_one(catalog, feature, read_facts(snapshot)), snapshot
@@ -73,11 +87,11 @@ def cache_directory() -> Path:
     return Path(base) / "uplift"
 
 
-def catalog_of_user() -> Catalog:
-    """Return the catalog, through this user's cache."""
+def catalog_of_user(overlays: Sequence[Path] = ()) -> Catalog:
+    """Return the catalog, through this user's cache, with ``overlays``, which are never cached."""
     from uplift.catalog.load import load_catalog
 
-    return load_catalog(cache=cache_directory())
+    return load_catalog(cache=cache_directory(), overlays=overlays)
 
 
 def snapshots(
@@ -90,24 +104,24 @@ def snapshots(
 
 
 def catalog_and_snapshots(
-    texts: Sequence[str], options: Options
+    texts: Sequence[str], options: Options, overlays: Sequence[Path] = ()
 ) -> tuple[Catalog, Iterator[tuple[str, Snapshot | UpliftError]]]:
     """Return the catalog and the snapshots; the catalog is read while the targets answer."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        catalog = pool.submit(_prepare)
+        catalog = pool.submit(_prepare, overlays)
         taken = snapshots(texts, options)
         first = list(islice(taken, 1))
         return catalog.result(), chain(first, taken)
 
 
-def _prepare() -> Catalog:
+def _prepare(overlays: Sequence[Path]) -> Catalog:
     """Return the catalog, and have everything imported that judging and showing will need."""
     from uplift.facts.parsers import all_parsers
 
     all_parsers()
     for module in ("uplift.resolve.scan", "uplift.report.terminal", "uplift.report.headline"):
         import_module(module)
-    return catalog_of_user()
+    return catalog_of_user(overlays)
 
 
 def one_snapshot(text: str | None, options: Options) -> Snapshot:
@@ -140,8 +154,10 @@ def find_feature(catalog: Catalog, name: str) -> Feature:
     matching = [f for f in catalog.features if name in (f.id, f.id.partition("/")[2])]
     if len(matching) == 1:
         return matching[0]
-    near = [f.id for f in catalog.features if name.lower() in f.id or f.id.endswith(name.lower())]
-    named = [f.id for f in matching] or near[:8]
+    from uplift.report.labels import in_words
+
+    near = [f for f in catalog.features if name.lower() in f.id or f.id.endswith(name.lower())]
+    named = [f"{f.id}{in_words(f.labels)}" for f in matching or near[:8]]
     raise UpliftError(
         f"cannot tell which feature {name!r} is",
         f"it could be {', '.join(named)}" if named else "the catalog has no such feature",

@@ -65,6 +65,7 @@ class SetBit:
     """One set bit; ``name`` is None and ``source`` empty where no source names it.
 
     :param kind: which kind of core, in the recording's order.
+    :param labels: of the overlays that name it.
     """
 
     kind: int
@@ -75,6 +76,7 @@ class SetBit:
     name: str | None
     source: str = ""
     title: str = ""
+    labels: frozenset[str] = frozenset()
 
 
 @cache

@@ -9,7 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from uplift.catalog.labels import labels_of
+from uplift.catalog.model import Source
 from uplift.facts.model import Capture, Snapshot
+from uplift.report.labels import Marks, label_list, print_banner, with_labels
 from uplift.report.scan_json import resolution_to_json
 from uplift.report.terminal import GLYPHS, safe
 from uplift.resolve.account import Evidence
@@ -29,11 +32,9 @@ def explanation(resolution: Resolution, snapshot: Snapshot) -> dict[str, Any]:
         "schema": SCHEMA,
         "snapshot": snapshot.digest,
         **resolution_to_json(resolution),
+        "labels": label_list(labels_of(resolution)),
         "summary": resolution.feature.summary,
-        "sources": {
-            need.name.value: {"kind": need.source.kind, "text": need.source.text}
-            for need in resolution.feature.layers
-        },
+        "sources": {need.name.value: _source(need.source) for need in resolution.feature.layers},
         "captures": [
             {
                 "id": capture.id,
@@ -47,14 +48,22 @@ def explanation(resolution: Resolution, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _source(source: Source) -> dict[str, Any]:
+    return with_labels({"kind": source.kind, "text": source.text}, labels_of(source))
+
+
 def print_explanation(resolution: Resolution, snapshot: Snapshot, console: Console) -> None:
     """Print the feature's way through the layers."""
     feature = resolution.feature
-    console.print(Text.assemble((feature.id, "bold"), f"  {feature.title}"))
+    marks = Marks(labels_of(resolution))
+    print_banner(marks, console)
+    console.print(
+        Text.assemble((feature.id, "bold"), f"  {feature.title}{marks.on(feature.labels)}")
+    )
     if feature.summary:
         console.print(Text(feature.summary, style="dim"))
     for need, verdict in zip(feature.layers, resolution.verdicts, strict=True):
-        _print_verdict(verdict, snapshot, console)
+        _print_verdict(verdict, snapshot, console, marks.of(verdict))
         source = f"{need.source.kind}: {need.source.text}"
         console.print(Text(f"      asked because  {safe(source)}", style="dim"))
         if need.since:
@@ -62,14 +71,14 @@ def print_explanation(resolution: Resolution, snapshot: Snapshot, console: Conso
             console.print(Text(f"      upstream since {safe(since)}", style="dim"))
         if need.note:
             console.print(Text(f"      note           {safe(need.note)}", style="dim"))
-    _print_stop(resolution, console)
+    _print_stop(resolution, console, marks)
 
 
-def _print_verdict(verdict: Verdict, snapshot: Snapshot, console: Console) -> None:
+def _print_verdict(verdict: Verdict, snapshot: Snapshot, console: Console, mark: str) -> None:
     style = GLYPHS[verdict.status][2]
     console.print()
     console.print(
-        Text.assemble((f"  {verdict.layer.value:<15}", "bold"), (verdict.status.value, style))
+        Text.assemble((f"  {verdict.layer.value:<15}", "bold"), (verdict.status.value, style), mark)
     )
     console.print(Text(f"      why            {safe(verdict.why)}"))
     for line in _evidence_lines(verdict.evidence, snapshot):
@@ -138,13 +147,14 @@ def _spoken_of(fact: str) -> re.Pattern[str] | None:
     return _whole_word(word) if len(word) > 2 else None
 
 
-def _print_stop(resolution: Resolution, console: Console) -> None:
+def _print_stop(resolution: Resolution, console: Console, marks: Marks) -> None:
     console.print()
     stop = resolution.stop
     if stop is None:
         console.print(Text("  nothing that was looked at stops it", style="green"))
         return
-    console.print(Text(f"  stops at {stop.layer.value}: {safe(stop.cause)}", style="bold red"))
+    cause = f"{safe(stop.cause)}{marks.of(stop)}"
+    console.print(Text(f"  stops at {stop.layer.value}: {cause}", style="bold red"))
     console.print(Text(f"  owner    {safe(stop.owner)}"))
     if stop.remedy:
         console.print(Text(f"  lifted   {stop.remedy.kind}: {safe(stop.remedy.do)}"))

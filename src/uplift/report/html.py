@@ -7,8 +7,10 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from uplift.catalog.labels import labels_of
 from uplift.catalog.model import Layer
-from uplift.report.model import ENDINGS, ScanReport, ending
+from uplift.report.labels import Marks
+from uplift.report.model import ENDINGS, ScanReport, ending, owner_labels
 from uplift.report.terminal import GLYPHS, identity_notes
 from uplift.resolve.model import Resolution, Status
 
@@ -37,6 +39,8 @@ def render_html(report: ScanReport) -> str:
         areas=dict(_by_area(report)),
         ending=ending,
         visible=visible,
+        marks=Marks(labels_of(report)),
+        owner_labels=owner_labels,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from uplift.catalog.model import Layer
+from uplift.catalog.labels import labels_of, union
+from uplift.catalog.model import UNLABELLED, Labels, Layer
 from uplift.facts.model import Capture, CaptureStatus
 from uplift.resolve.model import Resolution, Status, Stop
 from uplift.resolve.scan import Scan
@@ -25,6 +26,17 @@ class StopGroup:
     stop: Stop
     features: tuple[Resolution, ...]
 
+    @property
+    def labels(self) -> Labels:
+        """The labels of the overlays that any of it was made from."""
+        return union(labels_of(self.stop), *(labels_of(found) for found in self.features))
+
+
+def owner_labels(groups: Iterable[StopGroup]) -> Labels:
+    """Return the labels of an owner's name; none where a stop that no overlay made has it."""
+    labels = [labels_of(group.stop) for group in groups]
+    return union(*labels) if all(labels) else UNLABELLED
+
 
 @dataclass(frozen=True)
 class ScanReport:
@@ -37,6 +49,11 @@ class ScanReport:
     target: str
     scan: Scan
     headline: Mapping[str, str]
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of the overlays that any of it was made from."""
+        return labels_of(self.scan)
 
     @cached_property
     def ordered(self) -> tuple[Resolution, ...]:
@@ -57,16 +74,17 @@ class ScanReport:
     @cached_property
     def lifted(self) -> tuple[StopGroup, ...]:
         """Stops that somebody can lift, the most worth first."""
-        groups: dict[tuple[str, Layer, str, str], list[Resolution]] = {}
+        groups: dict[tuple[str, Layer, str, str, Labels], list[Resolution]] = {}
         for resolution in self.ordered:
             stop = resolution.stop
             if stop is None or ending(resolution) not in ("stopped", "hidden"):
                 continue
             do = stop.remedy.do if stop.remedy else ""
-            groups.setdefault((stop.owner, stop.layer, stop.cause, do), []).append(resolution)
+            key = (stop.owner, stop.layer, stop.cause, do, labels_of(stop))
+            groups.setdefault(key, []).append(resolution)
         return tuple(
             StopGroup(owner, layer, found[0].stop, tuple(found))
-            for (owner, layer, _, _), found in groups.items()
+            for (owner, layer, *_), found in groups.items()
             if found[0].stop is not None
         )
 

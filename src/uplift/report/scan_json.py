@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from uplift.catalog.labels import labels_of
 from uplift.catalog.model import Remedy
 from uplift.facts.model import Capture
+from uplift.report.labels import label_list, with_labels
 from uplift.report.model import ORDER, ScanReport, ending
 from uplift.resolve.account import Evidence
 from uplift.resolve.model import ChipIdentity, Resolution, Stop, Verdict
@@ -20,6 +22,7 @@ def scan_to_json(report: ScanReport) -> Json:
     snapshot = report.scan.snapshot
     return {
         "schema": SCHEMA,
+        "labels": label_list(labels_of(report.scan)),
         "target": report.target,
         "snapshot": {
             "digest": snapshot.digest,
@@ -42,28 +45,30 @@ def scan_to_json(report: ScanReport) -> Json:
 def resolution_to_json(resolution: Resolution) -> Json:
     """Return one feature with its layers and its stop."""
     feature = resolution.feature
-    return {
+    document = {
         "id": feature.id,
         "title": feature.title,
         "area": feature.area,
         "worth": feature.worth,
         "ending": ending(resolution),
-        "layers": [_layer(verdict) for verdict in resolution.verdicts],
+        "layers": [layer_to_json(verdict) for verdict in resolution.verdicts],
         "stop": stop_to_json(resolution.stop),
     }
+    return with_labels(document, labels_of(resolution))
 
 
 def stop_to_json(stop: Stop | None) -> Json | None:
     """Return where the feature stops; None where nothing is known to stop it."""
     if stop is None:
         return None
-    return {
+    document = {
         "layer": stop.layer.value,
         "kind": stop.kind,
         "cause": f"{stop.kind}: {stop.cause}",
         "owner": stop.owner,
         "remedy": remedy_to_json(stop.remedy),
     }
+    return with_labels(document, labels_of(stop))
 
 
 def remedy_to_json(remedy: Remedy | None) -> Json | None:
@@ -74,7 +79,7 @@ def remedy_to_json(remedy: Remedy | None) -> Json | None:
 
 
 def _chip(identity: ChipIdentity) -> Json:
-    return {
+    document = {
         "codename": identity.codename,
         "title": identity.title,
         "confidence": identity.confidence,
@@ -92,15 +97,17 @@ def _chip(identity: ChipIdentity) -> Json:
         "removed_by": identity.removed_by or None,
         "evidence": [_evidence(evidence) for evidence in identity.evidence],
     }
+    return with_labels(document, labels_of(identity))
 
 
-def _layer(verdict: Verdict) -> Json:
-    return {
+def layer_to_json(verdict: Verdict) -> Json:
+    document = {
         "name": verdict.layer.value,
         "status": verdict.status.value,
         "why": verdict.why,
         "evidence": [_evidence(evidence) for evidence in verdict.evidence],
     }
+    return with_labels(document, labels_of(verdict))
 
 
 def _evidence(evidence: Evidence) -> Json:

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uplift.catalog.labels import labels_of
 from uplift.catalog.model import Layer
-from uplift.report.model import ScanReport, StopGroup, ending
+from uplift.report.labels import Marks, print_banner
+from uplift.report.model import ScanReport, StopGroup, ending, owner_labels
 from uplift.resolve.model import ChipIdentity, Resolution, Status, Verdict
 
 GLYPHS: Mapping[Status, tuple[str, str, str]] = {
@@ -62,20 +64,23 @@ class TerminalReport:
         self.report = report
         self.unicode = unicode
         self.show_all = show_all
+        self.marks = Marks(labels_of(report), unicode)
 
     def print(self, console: Console) -> None:
         """Print every part in reading order."""
+        print_banner(self.marks, console)
         self._headline(console)
         self._picture(console)
         self._stops(console)
         self._not_looked_at(console)
 
     def _headline(self, console: Console) -> None:
-        console.print(chip_line(self.report.scan.identity))
+        mark = self.marks.of(self.report.scan.identity)
+        console.print(chip_line(self.report.scan.identity).append(mark))
         for name, text in self.report.headline.items():
             console.print(Text.assemble((f"  {name:<11}", "dim"), safe(text)))
         for line in identity_notes(self.report.scan.identity):
-            console.print(Text(f"  {line}", style="yellow"))
+            console.print(Text(f"  {line}{mark}", style="yellow"))
         counts = Text("  features   ", style="dim")
         for name, count in self.report.counts.items():
             counts.append(f"{count} {name}  ", style=_ENDING_STYLE[name])
@@ -86,7 +91,7 @@ class TerminalReport:
         console.print(Text(_legend_layers(), style="bold"))
         console.print(self._legend_glyphs())
         shown = [r for r in self.report.ordered if self.show_all or ending(r) not in _LEFT_OUT]
-        width = max((len(r.feature.id) for r in shown), default=0) + len(_LETTERS) + 3
+        width = max((len(self._name(r)) for r in shown), default=0) + len(_LETTERS) + 3
         columns = max(1, console.width // width)
         rows = -(-len(shown) // columns)
         for row in range(rows):
@@ -103,11 +108,12 @@ class TerminalReport:
         cell = Text()
         for layer in _LETTERS:
             cell.append_text(self.glyph(by_layer.get(layer)))
-        name = resolution.feature.id
-        cell.append(
-            f" {name:<{width - len(_LETTERS) - 1}}", style=_ENDING_STYLE[ending(resolution)]
-        )
+        name = f" {self._name(resolution):<{width - len(_LETTERS) - 1}}"
+        cell.append(name, style=_ENDING_STYLE[ending(resolution)])
         return cell
+
+    def _name(self, resolution: Resolution) -> str:
+        return f"{resolution.feature.id}{self.marks.of(resolution)}"
 
     def glyph(self, verdict: Verdict | None) -> Text:
         """Return one layer's sign; a blank where the catalog asks nothing of the layer."""
@@ -132,8 +138,28 @@ class TerminalReport:
         for group in groups:
             owners.setdefault(group.owner, []).append(group)
         for owner, owned in owners.items():
-            console.print(Text(f"\nStopped, to be lifted by: {safe(owner)}", style="bold"))
-            console.print(_stop_table(owned))
+            named = f"{safe(owner)}{self.marks.on(owner_labels(owned))}"
+            console.print(Text(f"\nStopped, to be lifted by: {named}", style="bold"))
+            console.print(self._stop_table(owned))
+
+    def _stop_table(self, groups: Iterable[StopGroup]) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True)
+        table.add_column("  features", overflow="fold", ratio=3)
+        table.add_column("stops at", no_wrap=True)
+        table.add_column("cause", overflow="fold", ratio=4)
+        table.add_column("lifted by", overflow="fold", ratio=4)
+        for group in groups:
+            names = [self._name(resolution) for resolution in group.features]
+            shown = ", ".join(names[:_FEATURES_SHOWN])
+            more = len(names) - _FEATURES_SHOWN
+            remedy, mark = group.stop.remedy, self.marks.of(group.stop)
+            table.add_row(
+                Text(f"  {safe(shown)}{f' and {more} more' if more > 0 else ''}"),
+                Text(group.layer.value, style="red"),
+                Text(f"{safe(group.stop.cause)}{mark}"),
+                Text(f"{remedy.kind}: {safe(remedy.do)}{mark}" if remedy else "nothing known"),
+            )
+        return table
 
     def _not_looked_at(self, console: Console) -> None:
         console.print()
@@ -181,26 +207,6 @@ def _some(names: list[str]) -> str:
 
 def _legend_layers() -> str:
     return "  ".join(f"{letter} {layer.value}" for layer, letter in _LETTERS.items())
-
-
-def _stop_table(groups: Iterable[StopGroup]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=True)
-    table.add_column("  features", overflow="fold", ratio=3)
-    table.add_column("stops at", no_wrap=True)
-    table.add_column("cause", overflow="fold", ratio=4)
-    table.add_column("lifted by", overflow="fold", ratio=4)
-    for group in groups:
-        names = [resolution.feature.id for resolution in group.features]
-        shown = ", ".join(names[:_FEATURES_SHOWN])
-        more = len(names) - _FEATURES_SHOWN
-        remedy = group.stop.remedy
-        table.add_row(
-            Text(f"  {safe(shown)}{f' and {more} more' if more > 0 else ''}"),
-            Text(group.layer.value, style="red"),
-            Text(safe(group.stop.cause)),
-            Text(f"{remedy.kind}: {safe(remedy.do)}" if remedy else "nothing known"),
-        )
-    return table
 
 
 def render(report: ScanReport, width: int | None = None, show_all: bool = False) -> str:
