@@ -43,6 +43,7 @@ FAILED, TIMEOUT, TRUNCATED = "failed", "timeout", "truncated"
 
 LEFT_TO_DEEP = "left to --deep"
 NOT_RUN = "not run: reading files below another root"
+SOFTWARE_ONLY = "software only: not asked of the CPU it ran on"
 
 # --------------------------------------------------------------------------------------------
 # Limits. Seconds and bytes.
@@ -428,6 +429,21 @@ COMMANDS = (
     command("cmd:lstopo/xml", "lstopo-no-graphics --of xml", deep=True),
 )
 
+#: With --software: files, lists and commands that tell of the software and of nothing else. Not
+#: one of them depends on the CPU, the kernel or the settings of the machine that runs it.
+SOFTWARE_FILES = """
+/etc/lsb-release
+/usr/lib/{triplet}/pkgconfig/libdpdk.pc
+/usr/lib/jvm/*/release
+""".split()
+SOFTWARE_COMMANDS = """
+cmd:virsh/version cmd:libvirtd/version cmd:java/version cmd:postgres/version
+cmd:ovs-vsctl/version cmd:ovs-vswitchd/version cmd:ovn-nbctl/version cmd:ovn-controller/version
+cmd:nvcc/version cmd:nvidia-ctk/version cmd:docker/version cmd:podman/version
+cmd:containerd/version cmd:runc/version cmd:ldd/version cmd:rpm/packages cmd:rustc/version
+cmd:go/version
+""".split()
+
 #: Asked one after the other into one capture, each under a line that repeats the question.
 OVS_APPCTL = (
     "dpif-netdev/dpif-impl-get",
@@ -785,10 +801,11 @@ class Context(object):
 
     def __init__(self, options):
         self.root = os.path.abspath(options.roots) if options.roots else ""
-        self.deep = options.deep
+        self.software = options.software
+        self.deep = options.deep or options.software
         self.max_bytes = options.max_bytes
         self.deadline = time.time() + options.budget
-        self.command_seconds = DEEP_COMMAND if options.deep else QUICK_COMMAND
+        self.command_seconds = DEEP_COMMAND if self.deep else QUICK_COMMAND
         self.machine = platform.machine()
         self.release = os.uname().release
         self.path = search_path()
@@ -828,6 +845,8 @@ class Context(object):
 
     def environment(self):
         kept = {k: v for k, v in os.environ.items() if ENVIRONMENT.match(k)}
+        if self.software:
+            kept = {}
         scratch = self.scratch_directory() or "/"
         kept.update(
             PATH=os.pathsep.join(self.path), LC_ALL="C", LANG="C", HOME=scratch, TMPDIR=scratch,
@@ -1826,12 +1845,15 @@ def compiler_tasks(context):
         base = "cmd:%s/" % name
         clang = name.startswith("clang")
         cost = 40 if clang else 20
-        recorders = (
-            ("version", record_clang_version if clang else record_version),
+        recorders = [
             ("target-help", record_clang_help if clang else record_gcc_help),
-            ("march-native", record_clang_native if clang else record_gcc_native),
             ("accepts", record_clang_accepts if clang else record_gcc_accepts),
-        )
+        ]
+        if context.software:
+            recorders.append(("version", record_version))
+        else:
+            recorders += [("version", record_clang_version if clang else record_version),
+                          ("march-native", record_clang_native if clang else record_gcc_native)]
         for topic, recorder in recorders:
             tasks.append(Task(base + topic, recorder, (name, path), cost=cost + 1))
     tasks.append(Task("cmd:as/version", record_command, (command("cmd:as/version", "as --version"),), cost=5))
@@ -1912,7 +1934,8 @@ def expansion_line(model):
 
 def qmp(context, path, lines):
     """Put questions to a QEMU that has no machine and no guest; return its answers and its end."""
-    argv = (path, "-S", "-machine", "none,accel=kvm:tcg", "-nodefaults", "-no-user-config",
+    accelerator = "tcg" if context.software else "kvm:tcg"
+    argv = (path, "-S", "-machine", "none,accel=" + accelerator, "-nodefaults", "-no-user-config",
             "-display", "none", "-qmp", "stdio")
     text = "\n".join([qmp_line("qmp_capabilities")] + lines + [qmp_line("quit")]) + "\n"
     result = run(context, argv, stdin=text.encode())
@@ -1932,13 +1955,15 @@ def record_qmp(context):
     capture_id, path = qemu_id(context, "qmp"), qemu_path(context)
     if path is None:
         return capture(capture_id, ABSENT, how="qemu-system", detail="not installed")
-    questions = [qmp_line("query-version", "version"), qmp_line("query-kvm", "kvm"),
-                 qmp_line("query-target", "target"),
-                 qmp_line("query-cpu-definitions", "cpu-definitions")]
-    questions += [expansion_line(model) for model in QEMU_QUICK_MODELS]
+    questions = [qmp_line("query-version", "version"), qmp_line("query-target", "target"),
+                 qmp_line("query-cpu-definitions", "cpu-definitions"), expansion_line("max")]
+    if not context.software:
+        questions += [qmp_line("query-kvm", "kvm"), expansion_line("host")]
     argv, result, answers = qmp(context, path, questions)
     if context.deep:
         answers.update(every_model(context, path, answers.get("cpu-definitions")))
+    if context.software:
+        answers = without_host(answers)
     for tag in ("qmp_capabilities", "quit"):
         answers.pop(tag, None)
     status = OK if answers and result.status in (OK, FAILED) else result.status
@@ -1947,6 +1972,15 @@ def record_qmp(context):
         detail += "; the other CPU models are " + LEFT_TO_DEEP
     data = json.dumps(answers, sort_keys=True, separators=(",", ":"))
     return capture(capture_id, status, data, joined(argv) + " (QMP)", detail)
+
+
+def without_host(answers):
+    """Leave out what of a model this host could not run."""
+    definitions = answers.get("cpu-definitions")
+    for row in definitions if isinstance(definitions, list) else []:
+        if isinstance(row, dict):
+            row.pop("unavailable-features", None)
+    return answers
 
 
 def every_model(context, path, definitions):
@@ -2664,8 +2698,10 @@ KVM_PROBES = (("probe:kvm", probe_kvm), ("probe:kvm-msrs", probe_kvm_msrs), ("pr
 LIBRARY_PROBES = (("probe:libraries", probe_libraries), ("probe:library-calls", probe_library_calls))
 
 
-def probe_groups(machine):
+def probe_groups(machine, software=False):
     """Return the groups of probes that share a child."""
+    if software:
+        return (SOFTWARE_PROBES,)
     silicon = COMMON_PROBES
     if machine in ("x86_64", "i686"):
         silicon += X86_PROBES + (("probe:msr", probe_msr),)
@@ -2673,6 +2709,9 @@ def probe_groups(machine):
     silicon += RISCV_PROBES if machine == "riscv64" else ()
     kvm = KVM_PROBES if machine in ("x86_64", "i686") else KVM_PROBES[:1]
     return silicon, kvm, LIBRARY_PROBES
+
+
+SOFTWARE_PROBES = (("probe:libraries", lambda: probe_libraries()), ("probe:library-calls", lambda: probe_library_versions()))
 
 
 def guarded(capture_id, probe):
@@ -3131,6 +3170,189 @@ def gzip_bytes(data):
 
 
 # --------------------------------------------------------------------------------------------
+# Software only (--software): what a release's programs and libraries can do on any CPU. What they
+# chose on the CPU that ran them is left out: it is none of the release's.
+
+OPENSSL_VERSION = "openssl version -v -b -o -p -f"
+SUBDIRECTORY = re.compile(r"^ {2}(\S+)(?: \([^)]*\))?$", re.M)
+TUNABLE = re.compile(r"^(glibc\.[\w.]+):", re.M)
+X86_FEATURE = re.compile(r"^\s+x86_cpu_(\w+)\s*(?:=|,)", re.M)
+HWCAP = re.compile(r"^#define\s+(HWCAP\d?_\w+)\s", re.M)
+#: Headers of the C library that name the CPU features that it knows.
+FEATURE_HEADERS = (
+    ("/usr/include/{triplet}/bits/platform/x86.h", X86_FEATURE),
+    ("/usr/include/{triplet}/bits/hwcap.h", HWCAP),
+)
+OPENBLAS_CORE = re.compile(rb"\0gotoblas_([A-Z0-9_]{2,40})(?=\0)")
+OPENBLAS_VERSION = re.compile(rb"OpenBLAS \d+(?:\.\d+)+")
+MAX_LIBRARY = 128 << 20
+VERSION_CALLS = re.compile(r"[vV]ersion")
+#: What a numerical package says of itself that does not depend on the CPU.
+SOFTWARE_REPORT = "version baseline dispatch build providers mkldnn error python".split()
+CPU_MAP = "/usr/share/libvirt/cpu_map"
+
+
+def record_os_release(context):
+    """Record who the release is, without the addresses of its web sites."""
+    item = record_file(context, "/etc/os-release")
+    lines = [line for line in item.data.splitlines(True) if b"_URL=" not in line]
+    return item._replace(data=b"".join(lines), how=item.how + ", without URLs")
+
+
+def record_openssl_version(context):
+    """Ask for each part of ``version -a`` that does not tell of the CPU."""
+    return record_command(context, command("cmd:openssl/version", OPENSSL_VERSION))
+
+
+def record_loader_words(context, topic, option, pattern):
+    """Record the names that the loader lists, without what it says of this CPU about each."""
+    capture_id, path = "cmd:ld.so/" + topic, loader_path()
+    if path is None:
+        return capture(capture_id, ABSENT, how="ld.so " + option, detail="no loader known here")
+    result = run(context, (path, option))
+    text = result.out.decode("utf-8", "replace")
+    if option == "--help":
+        text = text.partition("Subdirectories of glibc-hwcaps directories")[2].partition("\n\n")[0]
+    words = unique(pattern.findall(text))
+    how = joined((path, option)) + ": the names only"
+    return capture(capture_id, result.status, "".join(w + "\n" for w in words), how, detail_of(result))
+
+
+def record_known_features(context):
+    """Record the CPU features that the C library's headers name."""
+    capture_id = "cmd:ld.so/known-features"
+    for path, pattern in FEATURE_HEADERS:
+        path = context.expand(path)
+        text = "\n".join(small_lines(context.at(path)))
+        names = [name for name in unique(pattern.findall(text)) if not name.startswith("index_")]
+        if names:
+            return capture(capture_id, OK, "".join(name.lower() + "\n" for name in names), path)
+    return capture(capture_id, ABSENT, how=path, detail="no header of the C library names features")
+
+
+def record_openblas(context):
+    """Record the kernels that OpenBLAS holds, from its file: the program would name the one it chose."""
+    lines = []
+    for soname, path in library_cache():
+        if soname.startswith("libopenblas"):
+            data = read_bytes(os.path.realpath(path), MAX_LIBRARY)[0]
+            cores = sorted(set(OPENBLAS_CORE.findall(data)))
+            lines += ["%s %s\n" % (soname, core.decode("ascii")) for core in cores]
+    status = OK if lines else ABSENT
+    return capture("probe:openblas-kernels", status, "".join(lines), "symbols gotoblas_NAME in the library's file")
+
+
+def probe_library_versions():
+    """Ask libraries for their versions; OpenBLAS's file for its own: the call names the chosen kernel."""
+    lines = []
+    for name, path in library_cache():
+        for prefix, function, kind in LIBRARY_CALLS:
+            if name.startswith(prefix) and VERSION_CALLS.search(function):
+                lines += library_answer(name, path, function, kind)
+        if name.startswith("libopenblas"):
+            found = OPENBLAS_VERSION.search(read_bytes(os.path.realpath(path), MAX_LIBRARY)[0])
+            if found:
+                lines.append("openblas_get_config %s %s\n" % (name, found.group(0).decode("ascii")))
+    how = "dlopen, then the call; openblas_get_config: the version in the library's file"
+    return capture("probe:library-calls", OK, "".join(lines), how, SOFTWARE_ONLY)
+
+
+def software_report(report):
+    """Leave of what a package says of itself what does not depend on the CPU."""
+    kept = {key: report[key] for key in SOFTWARE_REPORT if key in report}
+    config = report.get("config")
+    if isinstance(config, dict):
+        kept["config"] = {key: config[key] for key in ("Build Dependencies",) if key in config}
+    return kept
+
+
+def record_software_numerics(context):
+    item = imported_numerics(context)
+    found = json_object(item.data.decode("utf-8", "replace"))
+    reports = {name: software_report(report) for name, report in found.items()}
+    return item._replace(data=json.dumps(reports, sort_keys=True).encode("utf-8"))
+
+
+def record_cpu_map(context):
+    """Record libvirt's CPU map as lines: what it calls a feature, and what each model demands."""
+    capture_id = "tree:" + CPU_MAP
+    names = [name for name in listed(context, CPU_MAP) if name.endswith(".xml")]
+    if not names:
+        return capture(capture_id, ABSENT, how=CPU_MAP, detail="not installed")
+    entries, problems = {}, []
+    for name in names:
+        try:
+            lines = cpu_map_lines(read_bytes(context.at(CPU_MAP + "/" + name), MAX_CAPTURE)[0])
+        except (OSError, ValueError, SyntaxError) as error:
+            problems.append("%s: %s" % (name, error))
+            continue
+        if lines:
+            entries[name] = "".join(line + "\n" for line in lines)
+    text = json.dumps(entries, sort_keys=True, separators=(",", ":"))
+    how = CPU_MAP + "/*.xml: the names of features and models, and the features of each model"
+    return capture(capture_id, OK if entries else FAILED, text, how, "; ".join(problems)[:1000])
+
+
+def cpu_map_lines(data):
+    """Return the lines of one file of the map; of the features only their names."""
+    from xml.etree import ElementTree
+
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        raise ValueError("it declares entities")
+    root = ElementTree.fromstring(data)
+    lines = ["feature %s" % row.get("name") for row in root.findall("feature")]
+    for model in root.findall("model"):
+        lines.append("model %s" % model.get("name"))
+        lines += ["base %s" % row.get("name") for row in model.findall("model")]
+        for row in model.findall("feature"):
+            marks = [mark for mark in ("removed", "added") if row.get(mark) == "yes"]
+            lines.append(" ".join(["needs %s" % row.get("name")] + marks))
+    return lines
+
+
+def software_tasks(context):
+    """Return the tasks of --software: what reads files, and what starts processes."""
+    reading = [Task("file:" + found, record_file, (found,))
+               for path in SOFTWARE_FILES for found in expanded(context, context.expand(path))]
+    reading += [Task("file:/etc/os-release", record_os_release),
+                Task("list:glibc-hwcaps", record_hwcaps_directories),
+                Task("cmd:ld.so/known-features", record_known_features),
+                Task("probe:collector", record_software_collector),
+                Task("tree:" + CPU_MAP, record_cpu_map)]
+    commands = [Task(row.id, record_command, (row,), 10) for row in COMMANDS if row.id in SOFTWARE_COMMANDS]
+    commands += [
+        Task("cmd:dpkg-query/packages", record_packages, (), 30),
+        Task("cmd:openssl/version", record_openssl_version, (), 15),
+        Task("cmd:ld.so/version", record_loader, ("version", "--version"), 6),
+        Task("cmd:ld.so/subdirectories", record_loader_words, ("subdirectories", "--help", SUBDIRECTORY), 6),
+        Task("cmd:ld.so/tunable-names", record_loader_words, ("tunable-names", "--list-tunables", TUNABLE), 6),
+        Task("probe:openblas-kernels", record_openblas, (), 20),
+        Task("cmd:dpdk/version", record_dpdk_version, (), 20),
+        Task("cmd:python3/numerics", record_software_numerics, (), 50),
+        Task(qemu_id(context, "version"), record_qemu_version, (), 50),
+        Task(qemu_id(context, "qmp"), record_qmp, (), 150),
+    ]
+    return reading, commands + compiler_tasks(context)
+
+
+def record_dpdk_version(context):
+    """Record DPDK's version as its library states it: its programs want huge pages to start."""
+    capture_id, how = "cmd:dpdk/version", "dlopen librte_eal, then rte_version()"
+    for name, path in library_cache():
+        if name.startswith("librte_eal"):
+            lines = library_answer(name, path, "rte_version", "s")
+            if lines:
+                return capture(capture_id, OK, lines[0].split(" ", 2)[2], path + ": rte_version()")
+    return capture(capture_id, ABSENT, how=how, detail="not installed")
+
+
+def record_software_collector(context):
+    facts = (("version", VERSION), ("mode", "software"), ("python", platform.python_version()),
+             ("pointer-bits", struct.calcsize("P") * 8), ("byteorder", sys.byteorder))
+    return capture("probe:collector", OK, "".join("%s %s\n" % fact for fact in facts), "the collector itself")
+
+
+# --------------------------------------------------------------------------------------------
 # The plan: what there is to record, and its execution.
 
 
@@ -3207,6 +3429,8 @@ def command_tasks(context):
 
 def planned(context):
     """Return every task: what reads files, and what starts processes."""
+    if context.software:
+        return software_tasks(context)
     reading = file_tasks(context) + list_tasks(context) + tree_tasks(context)
     reading.append(Task("probe:identity", record_identity))
     packages = Task("cmd:dpkg-query/packages", record_packages, (), 30)
@@ -3252,7 +3476,7 @@ class Recorder(object):
         if self.context.root:
             return []
         groups = []
-        for probes in probe_groups(self.context.machine):
+        for probes in probe_groups(self.context.machine, self.context.software):
             groups.append([p for p in probes if wanted(p[0], self.options.only)])
         return [Fork(probes) for probes in groups if probes]
 
@@ -3316,16 +3540,16 @@ def capture_line(item):
     return json_line(row)
 
 
-def header_line(machine, redacted):
+def header_line(machine, redacted, kind):
     return json_line({
-        "schema": SCHEMA, "kind": "machine", "origin": "collector " + VERSION,
+        "schema": SCHEMA, "kind": kind, "origin": "collector " + VERSION,
         "collected_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "arch": machine, "redacted": redacted,
     })
 
 
-def write_snapshot(out, captures, machine, redacted):
-    out.write(header_line(machine, redacted))
+def write_snapshot(out, captures, machine, redacted, kind="machine"):
+    out.write(header_line(machine, redacted, kind))
     for item in captures:
         out.write(capture_line(item))
     out.write(json_line({"end": True, "captures": len(captures)}))
@@ -3341,7 +3565,7 @@ def show_plan(context, options):
     """Print the id of each capture that would be tried, one a line."""
     names = [task.id for tasks in planned(context) for task in tasks]
     if not context.root:
-        names += [name for probes in probe_groups(context.machine) for name, _ in probes]
+        names += [name for probes in probe_groups(context.machine, context.software) for name, _ in probes]
     left = {task.id for tasks in planned(context) for task in tasks if task.deep and not context.deep}
     for name in sorted(set(names)):
         if wanted(name, options.only):
@@ -3377,6 +3601,8 @@ def option_parser():
         prog="collector", description="Record this machine; write an uplift snapshot to standard output.")
     add = parser.add_argument
     add("--deep", action="store_true", help="also record what takes seconds or minutes")
+    add("--software", action="store_true",
+        help="only what the installed software can do, nothing of this machine; includes --deep")
     add("--redact", action="store_true", help="replace serials, addresses and names by placeholders")
     add("--only", action="append", default=[], metavar="PREFIX", help="only captures whose id starts so")
     add("--budget", type=positive, metavar="SECONDS", help="for everything (60, with --deep 600)")
@@ -3408,7 +3634,8 @@ def main(arguments=None):
         signal.signal(number, stop)
     try:
         rows = collect(options)
-        write_snapshot(sys.stdout.buffer, rows, platform.machine(), options.redact)
+        kind = "release" if options.software else "machine"
+        write_snapshot(sys.stdout.buffer, rows, platform.machine(), options.redact, kind)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

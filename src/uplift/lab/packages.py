@@ -12,14 +12,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from uplift.errors import TargetError
-from uplift.lab import initramfs, process
+from uplift.lab import apt, initramfs, process
 
 DEBIAN_ARCH = {
     "x86_64": "amd64",
@@ -36,12 +36,9 @@ _NOT_NEEDED = frozenset(
     ("share", "dist-packages", "gconv", "ensurepip", "lib2to3", "pydoc_data", "idlelib")
 )
 _KERNEL_PART = re.compile(r"linux-(image|modules)-[0-9][\w.+~-]*\Z")
-_INSTALL_LINE = re.compile(r"Inst (\S+) \((\S+) ")
 #: Files of the archive all have the same time, so a check by time would discard the byte code.
 _COMPILE_ALL = ("compileall", "-q", "--invalidation-mode", "unchecked-hash", "-r", "2")
 _LAYOUT = "boot-1"  #: another number for another arrangement, so that no old cache is misread
-_FETCH_SECONDS = 300
-_UNPACK_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def compile_for(version: str, argv: Sequence[str]) -> bool:
     if not version or not os.access(python, os.X_OK):
         return False
     try:
-        return process.run([python, "-I", "-S", "-m", *argv], timeout=_UNPACK_SECONDS).ok
+        return process.run([python, "-I", "-S", "-m", *argv], timeout=apt.UNPACK_SECONDS).ok
     except OSError:
         return False
 
@@ -162,7 +159,7 @@ def _unpack_kernel(store: _Store, parts: Sequence[str]) -> Path:
     with store.workshop() as work:
         packages = store.apt.download(parts, work)
         for package in packages:
-            _unpack(package, work / "root")
+            apt.unpack(package, work / "root")
         kept = work / "kept"
         for path in sorted((work / "root").glob("boot/*")):
             if path.name.startswith(("vmlinu", "config-")):
@@ -178,7 +175,7 @@ def _unpack_userland(store: _Store) -> Path:
         raise _no_package(store, " and ".join(_PYTHON_PACKAGES))
     with store.workshop() as work:
         for package in store.apt.download(wanted, work):
-            _unpack(package, work / "root")
+            apt.unpack(package, work / "root")
         version = _python_version(wanted)
         compile_for(version, [*_COMPILE_ALL, str(work / "root" / "usr/lib" / f"python{version}")])
         (work / "kept").mkdir()
@@ -206,34 +203,6 @@ def _move(path: Path, to: Path) -> None:
     path.rename(to)
 
 
-def _unpack(package: Path, to: Path) -> None:
-    to.mkdir(exist_ok=True)
-    _checked(["dpkg-deb", "-x", str(package), str(to)], _UNPACK_SECONDS)
-
-
-def _checked(
-    argv: Sequence[str],
-    seconds: float,
-    cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
-) -> str:
-    """Run a packaging program and return its output, or say what it complained of."""
-    try:
-        result = process.run(argv, timeout=seconds, cwd=cwd, env=env)
-    except OSError as error:
-        raise TargetError(
-            f"cannot run {argv[0]}", str(error), "boots need a machine that has apt and dpkg"
-        ) from error
-    if not result.ok:
-        why = "it took too long" if result.timed_out else result.complaint
-        raise TargetError(
-            f"cannot fetch packages with {Path(argv[0]).name}",
-            why or f"it exited {result.returncode}",
-            "check that `apt-get update` works on this machine",
-        )
-    return result.stdout.decode("utf-8", "replace")
-
-
 class _Store:
     """One architecture's part of the cache: unpacked things, and names for the latest of each."""
 
@@ -247,7 +216,7 @@ class _Store:
         self.arch = arch
         self.debian = DEBIAN_ARCH[arch]
         self.root = cache / _LAYOUT / self.debian
-        self.apt = _Apt(self.debian, self.root / "apt")
+        self.apt = apt.Apt(self.debian, self.root / "apt")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -281,61 +250,3 @@ class _Store:
         shutil.rmtree(place, ignore_errors=True)
         made.rename(place)
         return place
-
-
-class _Apt:
-    """apt with lists and a cache of its own, for one architecture."""
-
-    def __init__(self, debian: str, root: Path) -> None:
-        self._root = root
-        self._updated = False
-        settings = {
-            "APT::Architecture": debian,
-            "APT::Architectures": debian,
-            "APT::Sandbox::User": "",
-            "APT::Get::List-Cleanup": "false",
-            "Acquire::Languages": "none",
-            "Dir::State": str(root),
-            "Dir::State::lists": str(root / "lists"),
-            "Dir::State::status": str(root / "status"),
-            "Dir::Cache": str(root / "cache"),
-        }
-        self._options = [word for k, v in settings.items() for word in ("-o", f"{k}={v}")]
-
-    def dependencies(self, package: str) -> tuple[str, ...]:
-        """Return ``package`` and what it depends on, all the way down; empty if unknown."""
-        words = ["depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts"]
-        more = ["--no-breaks", "--no-replaces", "--no-enhances", "--", package]
-        result = self._run("apt-cache", [*words, *more])
-        return tuple(line for line in result.splitlines() if line[:1].strip(" |<"))
-
-    def to_install(self, packages: Sequence[str]) -> list[tuple[str, str]]:
-        """Return (name, version) of everything that installing ``packages`` would bring."""
-        words = ["install", "--simulate", "--no-install-recommends", "--", *packages]
-        return _INSTALL_LINE.findall(self._run("apt-get", words))
-
-    def download(self, packages: Sequence[str], to: Path) -> list[Path]:
-        """Fetch packages into ``to``; apt checks their digests."""
-        self._run("apt-get", ["download", "--", *packages], cwd=to)
-        return sorted(to.glob("*.deb"))
-
-    def _run(self, program: str, words: Sequence[str], cwd: Path | None = None) -> str:
-        self._update()
-        return self._apt(program, words, cwd)
-
-    def _update(self) -> None:
-        if self._updated:
-            return
-        for part in ("lists/partial", "cache/archives/partial"):
-            (self._root / part).mkdir(parents=True, exist_ok=True)
-        (self._root / "status").touch()
-        try:
-            self._apt("apt-get", ["update"], None)
-        except TargetError:  # one source out of several may be down or lack this architecture
-            if not any((self._root / "lists").glob("*Release")):
-                raise
-        self._updated = True
-
-    def _apt(self, program: str, words: Sequence[str], cwd: Path | None) -> str:
-        env = {**os.environ, "LC_ALL": "C"}
-        return _checked([program, *self._options, *words], _FETCH_SECONDS, cwd, env)
