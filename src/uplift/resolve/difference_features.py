@@ -1,0 +1,192 @@
+"""Compare which features each platform passes on, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from uplift.catalog.model import All, Any, Catalog, Layer, Not, Predicate, Test
+from uplift.catalog.predicate import tests
+from uplift.resolve.difference_model import (
+    CONFIG,
+    Cause,
+    Counted,
+    Kind,
+    PlatformDifference,
+    Row,
+    Side,
+    same_system,
+)
+from uplift.resolve.model import Resolution, Verdict
+from uplift.resolve.predicate import judge
+from uplift.resolve.scan import scan
+
+_OPTION = f"kernel.config.{CONFIG}"
+Resolutions = Mapping[str, Resolution]
+
+
+class Compared(NamedTuple):
+    """What differs, what is counted only, and how many features were looked at."""
+
+    differences: tuple[PlatformDifference, ...]
+    counted: tuple[Counted, ...]
+    features: int
+
+
+class _Found(NamedTuple):
+    """One feature that a layer passes on here and not there."""
+
+    resolution: Resolution
+    layer: Layer
+    values: tuple[str, ...]
+    cause: Cause
+    why: str
+    change: str
+    names: tuple[str, ...]
+
+
+def compare_features(sides: Sequence[Side], catalog: Catalog) -> Compared:
+    """Judge every feature on every side and keep those that end differently.
+
+    Of a release nobody knows the silicon: its layers above are compared.
+    """
+    judged = [{r.feature.id: r for r in scan(catalog, side.facts).resolutions} for side in sides]
+    everywhere = [name for name in judged[0] if all(name in other for other in judged)]
+    found = [f for name in everywhere if (f := _compared(name, sides, judged)) is not None]
+    silicon = [f for f in found if f.layer is Layer.SILICON]
+    rest = [f for f in found if f.layer is not Layer.SILICON]
+    counted = [*_of_silicon(silicon), *_of_one_architecture(judged, set(everywhere))]
+    return Compared(tuple(_merged(rest)), tuple(counted), len(everywhere))
+
+
+def _compared(name: str, sides: Sequence[Side], judged: Sequence[Resolutions]) -> _Found | None:
+    """Return the first layer that passes the feature on here and not there."""
+    layers = [{v.layer: v for v in resolutions[name].verdicts} for resolutions in judged]
+    for layer in layers[0]:
+        verdicts = [of_side.get(layer) for of_side in layers]
+        passes = [_passes(verdict) for verdict in verdicts]
+        if True in passes and False in passes:
+            stopped, passing = passes.index(False), passes.index(True)
+            resolution = judged[stopped][name]
+            needs = next(need.needs for need in resolution.feature.layers if need.name is layer)
+            told = _judged(verdicts[stopped], needs, sides[stopped], sides[passing])
+            values = tuple(_said(verdict) for verdict in verdicts)
+            return _Found(resolution, layer, values, *told)
+    return None
+
+
+def _passes(verdict: Verdict | None) -> bool | None:
+    if verdict is None:
+        return None
+    if verdict.status.passes:
+        return True
+    return False if verdict.status.stops else None
+
+
+def _said(verdict: Verdict | None) -> str:
+    return verdict.status.value if verdict else ""
+
+
+class _Told(NamedTuple):
+    cause: Cause
+    why: str
+    change: str
+    names: tuple[str, ...] = ()
+
+
+def _judged(verdict: Verdict | None, needs: Predicate, side: Side, other: Side) -> _Told:
+    """Return whose the difference is, for the side whose layer stops the feature."""
+    assert verdict is not None
+    if verdict.layer is Layer.SILICON:
+        return _Told(Cause.INHERENT, f"{side.name}: the silicon lacks it", "")
+    off = tuple(sorted(set(_options_off(needs, side))))
+    remedy = verdict.stop.remedy if verdict.stop else None
+    change = f"{side.name}: {remedy.do}" if remedy else ""
+    if off:
+        return _of_options(needs, off, side, other, change)
+    why = f"{side.name}: {verdict.stop.cause}" if verdict.stop else verdict.why
+    if same_system(side, other) or not (side.system and other.system):
+        return _Told(Cause.AVOIDABLE, why, change)
+    return _Told(Cause.RELEASE, why, change)
+
+
+def _of_options(
+    needs: Predicate, off: tuple[str, ...], side: Side, other: Side, change: str
+) -> _Told:
+    if _could_hold(needs, side):
+        there = [CONFIG + option for option in off if side.named(option) is not None]
+        why = f"{side.name}: {', '.join(there)} {'is' if len(there) == 1 else 'are'} off"
+        return _Told(Cause.AVOIDABLE, why, change, off)
+    absent = [option for option in off if side.named(option) is None]
+    shown = ", ".join(CONFIG + option for option in absent)
+    why = f"the kernel of {side.name} does not offer {shown}"
+    older = side.kernel and other.kernel and side.kernel < other.kernel
+    return _Told(Cause.RELEASE if older else Cause.NOT_OFFERED, why, "", off)
+
+
+def _options_off(needs: Predicate, side: Side) -> Iterator[str]:
+    for test in tests(needs):
+        option = test.fact[len(_OPTION) :]
+        if test.fact.startswith(_OPTION) and side.named(option) in (None, "n"):
+            yield option
+
+
+def _could_hold(needs: Predicate, side: Side) -> bool:
+    """Say whether the needs would hold if every option that the kernel offers were on."""
+    if isinstance(needs, All):
+        return all(_could_hold(part, side) for part in needs.parts)
+    if isinstance(needs, Any):
+        return any(_could_hold(part, side) for part in needs.parts)
+    if isinstance(needs, Test) and needs.fact.startswith(_OPTION):
+        return side.named(needs.fact[len(_OPTION) :]) is not None
+    assert isinstance(needs, (Not, Test))
+    return judge(needs, side.facts).holds is not False
+
+
+def _merged(found: Sequence[_Found]) -> Iterator[PlatformDifference]:
+    """Join features that one change lifts, or that come at one layer with newer versions."""
+    groups: dict[tuple[object, ...], list[_Found]] = {}
+    for one in sorted(found, key=lambda f: -f.resolution.feature.worth):
+        what = one.layer if one.cause is Cause.RELEASE else (one.why, one.change)
+        groups.setdefault((one.layer, one.values, one.cause, what), []).append(one)
+    for group in groups.values():
+        first = group[0]
+        names = tuple(one.resolution.feature.id for one in group)
+        yield PlatformDifference(
+            kind=Kind.FEATURE,
+            id=f"{first.layer.value}/{names[0]}",
+            title=first.layer.value,
+            values=first.values,
+            cause=first.cause,
+            why=_joined([one.why for one in group]),
+            change=_joined([one.change for one in group if one.change]),
+            source="the catalog's needs of each feature",
+            worth=first.resolution.feature.worth,
+            area=first.layer.value,
+            names=names,
+        )
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """Return the distinct texts; what they begin with is said once."""
+    distinct = list(dict.fromkeys(texts))
+    return "; ".join(distinct)
+
+
+def _of_silicon(found: Sequence[_Found]) -> Iterator[Counted]:
+    if found:
+        rows = tuple(Row(one.resolution.feature.id, one.values) for one in found)
+        yield Counted(
+            Kind.FEATURE, "feature-silicon", "features that one silicon lacks", Cause.INHERENT, rows
+        )
+
+
+def _of_one_architecture(judged: Sequence[Resolutions], common: set[str]) -> Iterator[Counted]:
+    every = sorted(set().union(*judged) - common)
+    rows = tuple(
+        Row(name, tuple("there" if name in of_side else None for of_side in judged))
+        for name in every
+    )
+    if rows:
+        title = "features of one architecture's processors"
+        yield Counted(Kind.FEATURE, "feature-architecture", title, Cause.INHERENT, rows)
