@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from uplift.catalog.model import Source
+from uplift.catalog.model import UNLABELLED, Labels, Source
 from uplift.errors import CatalogError, UpliftError
 from uplift.facts import snapshot_file
 from uplift.facts.model import Capture, CaptureStatus, Snapshot, Value
@@ -102,14 +102,14 @@ class ComponentSet:
     :param kind: ``base``, ``track`` or ``flavour``. A cited flavour changes single facts; every
         other set replaces whole components.
     :param snapshot: what was recorded; None for a cited set.
-    :param label: of the overlay that it comes from; empty for none.
+    :param labels: of the overlay that it comes from.
     """
 
     name: str
     kind: str
     snapshot: Snapshot | None = None
     stated: tuple[Stated, ...] = ()
-    label: str = ""
+    labels: Labels = UNLABELLED
 
     @property
     def basis(self) -> str:
@@ -126,7 +126,7 @@ class Release:
     released: str = ""
     supported_until: str = ""
     source: Source | None = None
-    label: str = ""
+    labels: Labels = UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class SelectedRelease:
     sets: tuple[ComponentSet, ...]
     snapshot: Snapshot
     stated: Mapping[str, Stated]
-    labels: frozenset[str] = field(default_factory=frozenset)
+    labels: Labels = UNLABELLED
 
     def capture_of(self, stated: Stated) -> str:
         """Return the id of the capture that holds a stated fact."""
@@ -157,7 +157,7 @@ class Place:
     """A directory of releases; a later one wins over an earlier one."""
 
     directory: Path
-    label: str = ""
+    labels: Labels = UNLABELLED
 
 
 def load_release(
@@ -234,9 +234,9 @@ def _release(wanted: str, places: Sequence[Place]) -> Release:
     for place in places:
         path = place.directory / f"{wanted}.toml"
         if path.is_file():
-            found = _introduced(path, place.label)
+            found = _introduced(path, place.labels)
         elif found is None and any(m["id"] == wanted for _, m in _recordings(place.directory)):
-            found = Release(wanted, _title(wanted), label=place.label)
+            found = Release(wanted, _title(wanted), labels=place.labels)
     if found is not None:
         return found
     near = get_close_matches(wanted, release_names(places), 4)
@@ -252,7 +252,7 @@ def _title(release: str) -> str:
     return release.replace("-", " ")
 
 
-def _introduced(path: Path, label: str) -> Release:
+def _introduced(path: Path, labels: Labels) -> Release:
     table = _document(path)["release"]
     return Release(
         id=table["id"],
@@ -260,7 +260,7 @@ def _introduced(path: Path, label: str) -> Release:
         released=table.get("released", ""),
         supported_until=table.get("supported_until", ""),
         source=_source(table["source"], path, "release") if "source" in table else None,
-        label=label,
+        labels=labels,
     )
 
 
@@ -271,7 +271,7 @@ def _sets(release: str, arch: str, places: Sequence[Place], as_of: str) -> list[
     for place in places:
         path = place.directory / f"{release}.toml"
         if path.is_file():
-            cited.update(_cited_sets(path, arch, place.label, as_of))
+            cited.update(_cited_sets(path, arch, place.labels, as_of))
         recorded.update(_recorded_sets(place, release, arch, as_of))
     return [*cited.values(), *recorded.values()]
 
@@ -290,7 +290,7 @@ def _recorded_sets(
             newest[name] = (day, path)
     for name, (_, path) in newest.items():
         kind = BASE if name == BASE else "track"
-        yield name, ComponentSet(name, kind, _load(path), label=place.label)
+        yield name, ComponentSet(name, kind, _load(path), labels=place.labels)
 
 
 def _recordings(directory: Path) -> Iterator[tuple[Path, re.Match[str]]]:
@@ -324,7 +324,7 @@ def _cited_names(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _cited_sets(
-    path: Path, arch: str, label: str, as_of: str
+    path: Path, arch: str, labels: Labels, as_of: str
 ) -> Iterator[tuple[str, ComponentSet]]:
     for table in _document(path).get("set", ()):
         if arch not in table.get("arch", ()):
@@ -335,7 +335,7 @@ def _cited_sets(
             if arch in entry.get("arch", (arch,))
         )
         held = tuple(one for one in stated if not as_of or one.since <= as_of)
-        found = ComponentSet(table["name"], table.get("kind", "track"), None, held, label)
+        found = ComponentSet(table["name"], table.get("kind", "track"), None, held, labels)
         yield found.name, found
 
 
@@ -405,7 +405,7 @@ def _joined(
         collected_at=max(days, default=""),
         arch=ARCHITECTURES[arch][1],
     )
-    labels = frozenset({release.label, *(one.label for one in chosen)} - {""})
+    labels = release.labels.union(*(one.labels for one in chosen))
     return SelectedRelease(name, arch, release, tuple(chosen), snapshot, stated, labels)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from uplift.catalog.model import Layer
+from uplift.catalog.labels import union
+from uplift.catalog.model import Labels, Layer
 from uplift.resolve.chip_side import ChipSide
 from uplift.resolve.matrix import Answer, Cell, Use
 from uplift.resolve.model import Stop
@@ -65,9 +66,9 @@ class MatrixReport:
     as_of: str = ""
 
     @cached_property
-    def labels(self) -> frozenset[str]:
+    def labels(self) -> Labels:
         """The labels of everything in it."""
-        return frozenset[str]().union(*(cell.labels for cell in self.cells))
+        return union(*(cell.labels for cell in self.cells))
 
     @cached_property
     def by_chip(self) -> Mapping[str, Mapping[str, Mapping[str, Cell]]]:

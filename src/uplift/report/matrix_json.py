@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uplift.catalog.model import Since
+from uplift.report.labels import label_list, with_labels
 from uplift.report.matrix import MatrixReport
 from uplift.report.scan_json import layer_to_json, stop_to_json
 from uplift.resolve.matrix import Cell, UseVerdict
@@ -23,7 +24,7 @@ def matrix_to_json(report: MatrixReport, evidence: bool = False) -> Json:
     return {
         "schema": SCHEMA,
         "as_of": report.as_of or None,
-        "labels": sorted(report.labels),
+        "labels": label_list(report.labels),
         "chips": [
             {
                 "chip": chip.name,
@@ -61,11 +62,9 @@ def _cell(cell: Cell, evidence: bool) -> Json:
         "chip_basis": cell.chip_basis,
         "why": {use.value: _why(found) for use, found in cell.uses.items()},
     }
-    if cell.labels:
-        row["labels"] = sorted(cell.labels)
     if evidence:
         row["layers"] = [layer_to_json(verdict) for verdict in cell.resolution.verdicts]
-    return row
+    return with_labels(row, cell.labels)
 
 
 def _why(found: UseVerdict) -> str:

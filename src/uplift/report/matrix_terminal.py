@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from uplift.catalog.labels import union
+from uplift.report.labels import Marks, print_banner
 from uplift.report.matrix import MatrixReport, StopRow, differs, is_told
 from uplift.report.terminal import safe
 from uplift.resolve.chip_side import ChipSide
@@ -43,9 +45,11 @@ class MatrixText:
         self.report = report
         self.unicode = unicode
         self.show_all = show_all
+        self.marks = Marks(report.labels, unicode)
 
     def print(self, console: Console) -> None:
         """Print every chip, then the legend."""
+        print_banner(self.marks, console)
         for chip in self.report.chips:
             self._chip(chip, console)
         self._legend(console)
@@ -75,7 +79,8 @@ class MatrixText:
             table.add_column(Text(safe(name) + basis), no_wrap=True)
         for feature, cells in shown.items():
             glyphs = (self._glyphs(cells.get(name)) for name in names)
-            table.add_row(Text(f"  {safe(feature)}"), *glyphs)
+            marks = self.marks.on(union(*(cell.labels for cell in cells.values())))
+            table.add_row(Text(f"  {safe(feature)}{marks}"), *glyphs)
         console.print(table)
 
     def _is_cited(self, name: str) -> bool:
@@ -135,8 +140,6 @@ class MatrixText:
         for skipped in self.report.skipped:
             text = f"left out: {skipped.chip} on {skipped.release}: {skipped.why}"
             console.print(Text(safe(text), style="dim"))
-        if self.report.labels:
-            console.print(Text(f"contains: {safe(', '.join(sorted(self.report.labels)))}", "bold"))
 
 
 def _title(chip: ChipSide) -> Text:

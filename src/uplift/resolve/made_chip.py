@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from uplift.catalog.model import All, Any, Chip, Feature, Layer, Predicate, Signature, Test
+from uplift.catalog.made_registers import (
+    Made,
+    MadeRegisters,
+    Place,
+    arm64_place,
+    demand_all,
+    place_of,
+)
+from uplift.catalog.model import Chip, Feature, Layer, Predicate, Signature, Test
 from uplift.catalog.predicate import tests
-from uplift.facts.hwcap_tables import Condition, arm64_rules
+from uplift.facts.hwcap_tables import arm64_rules
 from uplift.facts.model import Capture, CaptureStatus, Snapshot
 from uplift.facts.parsers import arm64, cpuid, riscv
 from uplift.facts.parsers.cpuid_notation import FEATURE_MASKS, REGISTERS, Leaf
-from uplift.resolve.made_registers import Made, MadeRegisters, Place, demand_all, place_of
 
 MACHINES = {
     "x86-64": "x86_64",
@@ -276,7 +283,7 @@ def _leaf_1_eax(identity: Mapping[str, int | str]) -> int:
 
 
 def _arm64(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
-    registers = MadeRegisters(_arm64_place, lambda _: None)
+    registers = MadeRegisters(arm64_place, lambda _: None)
     disagree = _settle(registers, listed)
     made = {name: Made(0, _FULL_64) for name in _ARM64_REGISTERS} | dict(registers.registers())
     midr = _midr(chip)
@@ -293,32 +300,6 @@ def _arm64(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], d
         Capture(name, CaptureStatus.OK, text.encode(), how) for name in (arm64.RAW, arm64.REGISTERS)
     )
     return captures, disagree
-
-
-def _arm64_place(test: Test) -> Predicate | Place | None:
-    """Return a register's field; for a HWCAP word the rule by which registers imply it."""
-    if test.fact == "arm64.words" and test.op == "has":
-        rule = arm64_rules().get(str(test.operand))
-        return Any(tuple(All(tuple(map(_as_test, group))) for group in rule)) if rule else None
-    register = test.fact.removeprefix("arm64.").removeprefix("raw.")
-    if test.fact.startswith("arm64.") and register.startswith("id_"):
-        return place_of(test, register)
-    return None
-
-
-def _as_test(condition: Condition) -> Test:
-    width = condition.high - condition.low + 1
-    minimum = condition.minimum
-    if condition.signed and minimum >> width - 1:
-        minimum -= 1 << width
-    return Test(
-        f"arm64.raw.{condition.register}",
-        "bits-at-least",
-        minimum,
-        condition.low,
-        condition.high,
-        condition.signed,
-    )
 
 
 def _midr(chip: Chip) -> Made | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from uplift.catalog.model import Catalog, Feature, Layer, Since
+from uplift.catalog.labels import union
+from uplift.catalog.model import Catalog, Feature, Labels, Layer, Since
 from uplift.catalog.releases import CITED, SelectedRelease
 from uplift.facts.model import Fact, Facts, Missing
 from uplift.resolve.chip_side import ChipSide, silicon_status
@@ -79,7 +80,7 @@ class Cell:
     chip_basis: str
     stop: Stop | None
     since: Since | None
-    labels: frozenset[str]
+    labels: Labels
 
     @property
     def feature(self) -> Feature:
@@ -140,7 +141,7 @@ def _cell(
         chip_basis=side.basis,
         stop=stop,
         since=need.since if need else None,
-        labels=side.labels | release.labels,
+        labels=union(side.labels, release.labels, resolution.labels),
     )
 
 

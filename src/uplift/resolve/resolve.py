@@ -34,7 +34,7 @@ class Silicon:
     """What the catalog says of this chip's silicon, and who may mask it.
 
     :param features: ids that a source lists for the chip.
-    :param covered: ids that the source can speak of at all: it lists them for some chip.
+    :param covered: ids of which the source says whether the chip has them.
     :param masked_by: the hypervisor's name, empty on bare metal, None where nobody knows.
     :param labels: of the overlays that name the chip or list its features.
     :param private: ids that only an overlay lists, to its labels.

@@ -97,18 +97,13 @@ def silicon_of(identity: ChipIdentity, catalog: Catalog, facts: Facts) -> Silico
 
 @lru_cache(maxsize=4)
 def listed_silicon(catalog: Catalog) -> Mapping[str, Silicon]:
-    """Return what is listed for each chip; ``covered`` is what its sources can speak of."""
-    of_vendor: dict[str, set[str]] = {}
-    for chip in catalog.chips:
-        of_vendor.setdefault(chip.vendor, set()).update(chip.features)
+    """Return what is listed for each chip; ``covered`` is what its sources speak of, yes or no."""
     by_cpuid = frozenset(feature.id for feature in catalog.features if shown_by_cpuid(feature))
     return {
         chip.codename: Silicon(
             chip.title,
             chip.features,
-            by_cpuid - chip.unsure | chip.features
-            if chip.unsure is not None
-            else frozenset(of_vendor[chip.vendor]),
+            _covered(chip, by_cpuid),
             (chip.features_source or chip.source).text,
             labels=_own_labels(chip),
             private=_private(chip, catalog) if catalog.overlays else {},
@@ -116,6 +111,11 @@ def listed_silicon(catalog: Catalog) -> Mapping[str, Silicon]:
         for chip in catalog.chips
         if chip.features
     }
+
+
+def _covered(chip: Chip, by_cpuid: frozenset[str]) -> frozenset[str]:
+    told = chip.features | chip.lacks
+    return told if chip.unsure is None else told | by_cpuid - chip.unsure
 
 
 def _own_labels(chip: Chip) -> Labels:

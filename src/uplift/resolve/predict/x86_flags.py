@@ -45,13 +45,15 @@ class _Known(NamedTuple):
     """The flags that a kernel knows.
 
     :param places: flag to the CPUID bit that it stands for, where that is known.
-    :param why: flags of which nobody can say whether this kernel knows them.
+    :param why: flags of which nobody can say whether this kernel knows them; ``otherwise``: why
+        that holds of every other flag, too; empty where it does not.
     """
 
     places: Mapping[str, str]
     why: Mapping[str, str]
     inputs: tuple[str, ...]
     how: str
+    otherwise: str = ""
 
 
 def predict_flags(facts: PlanFacts, name: str) -> Prediction | Missing | None:
@@ -71,7 +73,9 @@ def predict_flags(facts: PlanFacts, name: str) -> Prediction | Missing | None:
         elif answer is not False:
             why[flag] = answer
     inputs = (*known.inputs, "probe:cpuid", *judge.asked)
-    return Prediction(PartialWords(words, why), tuple(dict.fromkeys(inputs)), known.how)
+    return Prediction(
+        PartialWords(words, why, known.otherwise), tuple(dict.fromkeys(inputs)), known.how
+    )
 
 
 def _known_flags(facts: PlanFacts) -> _Known | None:
@@ -103,7 +107,8 @@ def _by_version(facts: PlanFacts, kernel: Fact) -> _Known:
     why = {flag: reason for flag, reason in known.why.items() if flag not in places}
     table = table_of("linux", "x86-flag")
     inputs = (kernel.capture, table, *((added.capture,) if isinstance(added, Fact) else ()))
-    return _Known(places, why, inputs, f"the flags that Linux {version} names")
+    how = f"the flags that Linux {version} names"
+    return _Known(places, why, inputs, how, known.otherwise)
 
 
 @cache
