@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uplift.catalog.derive import arm64_hwcaps, chips_arm64, chips_x86
-from uplift.catalog.derive.silicon import Silicon, holds, listed, recorded
+from uplift.catalog.derive import arm64_hwcaps, chips_arm64, chips_riscv64, chips_x86
+from uplift.catalog.derive.silicon import (
+    Silicon,
+    calibrated,
+    holds,
+    listed,
+    recorded,
+    together,
+)
 from uplift.catalog.model import All, Any, Feature, Layer, LayerNeed, Not, Source, Test
 from uplift.facts.model import Facts, Snapshot
 
@@ -31,7 +38,30 @@ def test_a_table_shows_what_it_lists_and_denies_nothing() -> None:
 def test_a_field_given_as_a_number_is_compared() -> None:
     version = Test("cpuid.24.0.ebx", "bits-at-least", 2, 0, 7)
     assert holds(version, HAS.answer) is True
-    assert holds(Test("cpuid.24.0.ebx", "bits-at-least", 3, 0, 7), HAS.answer) is None
+    assert holds(Test("cpuid.24.0.ebx", "bits-at-least", 3, 0, 7), HAS.answer) is False
+
+
+SPEAKS = frozenset({("cpuid.7.0.edx", 24), ("cpuid.7.0.edx", 22)})
+LISTS_TILE = Silicon("one", {"cpuid.7.0.edx": frozenset((24,))}, {}, {}, speaks=SPEAKS)
+LISTS_BOTH = Silicon("two", {"cpuid.7.0.edx": frozenset((24, 22))}, {}, {}, speaks=SPEAKS)
+OF_ANOTHER_LEAF = Test("cpuid.7.0.ecx", "bit", 1)
+
+
+def test_a_list_denies_what_it_speaks_of_and_does_not_name() -> None:
+    assert LISTS_TILE.answer(OTHER) is False
+    assert LISTS_TILE.answer(OF_ANOTHER_LEAF) is None
+
+
+def test_where_one_list_names_what_another_denies_nobody_knows() -> None:
+    answer = together((LISTS_TILE, LISTS_BOTH))
+    assert (answer(TILE), answer(OTHER), answer(OF_ANOTHER_LEAF)) == (True, None, None)
+
+
+def test_a_source_does_not_speak_of_what_it_left_out_for_a_chip_that_has_it() -> None:
+    def shows(test: Test) -> bool | None:
+        return test.operand == 22
+
+    assert calibrated(SPEAKS, [(LISTS_TILE, shows)]) == {("cpuid.7.0.edx", 24)}
 
 
 def test_a_recording_without_the_fact_answers_nothing() -> None:
@@ -63,6 +93,7 @@ def test_xed_chips_inherit_and_take_away(tmp_path: Path) -> None:
     )
     found = chips_x86.read_xed(tmp_path, "1")["granite-rapids"]
     assert found.bits == {"cpuid.7.0.edx": {24}, "cpuid.7.1.eax": {21}}
+    assert found.answer(Test("cpuid.7.0.ecx", "bit", 23)) is False
     assert found.numbers == {"cpuid.24.0.ebx": 1}
 
 
@@ -95,6 +126,55 @@ def test_llvm_sets_become_the_bits_that_its_host_detection_reads(tmp_path: Path)
     assert found.bits == {"cpuid.1.0.edx": {26}, "cpuid.7.0.ebx": {24}}
 
 
+def test_llvm_takes_away_after_a_caret_and_adds_what_a_feature_implies(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        "lib/TargetParser/X86TargetParser.cpp",
+        "constexpr FeatureBitset FeaturesOLD = FeatureKL | FeatureCLWB;\n"
+        "constexpr FeatureBitset FeaturesNEW = (FeaturesOLD ^ FeatureKL) | FeatureVAES;\n"
+        "constexpr FeatureBitset ImpliedFeaturesVAES = FeatureAES;\n",
+    )
+    _write(
+        tmp_path,
+        "lib/TargetParser/Host.cpp",
+        "sys::getHostCPUFeatures() {\n  getX86CpuIDAndInfo(1, &EAX, &EBX, &ECX, &EDX);\n"
+        '  Features["aes"] = (ECX >> 25) & 1;\n'
+        "  !getX86CpuIDAndInfoEx(0x7, 0x0, &EAX, &EBX, &ECX, &EDX);\n"
+        '  Features["clwb"] = HasLeaf7 && ((EBX >> 24) & 1);\n'
+        '  Features["kl"] = HasLeaf7 && ((ECX >> 23) & 1);\n'
+        '  Features["vaes"] = HasLeaf7 && ((ECX >> 9) & 1);\n',
+    )
+    names = ("aes", "clwb", "kl", "vaes")
+    spelled = "".join(f'X86_FEATURE({name.upper()}, "{name}")\n' for name in names)
+    _write(tmp_path, "include/llvm/TargetParser/X86TargetParser.def", spelled)
+    new = chips_x86.read_llvm(tmp_path, "1")["NEW"]
+    assert new.bits == {"cpuid.1.0.ecx": {25}, "cpuid.7.0.ebx": {24}, "cpuid.7.0.ecx": {9}}
+    assert new.answer(Test("cpuid.7.0.ecx", "bit", 23)) is False
+
+
+def test_gccs_x86_sets_take_away_after_a_tilde(tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        "gcc/config/i386/i386.h",
+        "constexpr wide_int_bitmask PTA_OLD = PTA_CLWB | PTA_KL;\n"
+        "constexpr wide_int_bitmask PTA_NEW =\n  (PTA_OLD & (~(PTA_KL | PTA_WIDEKL)))"
+        " | PTA_AVX10_2;\n",
+    )
+    bits = "#define bit_CLWB\t(1 << 24)\n#define bit_KL\t(1 << 23)\n"
+    _write(tmp_path, "gcc/config/i386/cpuid.h", bits)
+    _write(
+        tmp_path,
+        "gcc/common/config/i386/cpuinfo.h",
+        "#define set_feature(f) x\n  __cpuid_count (7, 0, eax, ebx, ecx, edx);\n"
+        "  if (ebx & bit_CLWB)\n    set_feature (FEATURE_CLWB);\n"
+        "  if (ecx & bit_KL)\n    set_feature (FEATURE_KL);\n",
+    )
+    new = chips_x86.read_gcc(tmp_path, "1")["NEW"]
+    assert new.bits == {"cpuid.7.0.ebx": {24}, "cpuid.7.1.edx": {19}}
+    assert new.numbers == {"cpuid.24.0.ebx": 2}
+    assert new.answer(Test("cpuid.7.0.ecx", "bit", 23)) is False
+
+
 def test_gcc_cores_have_what_their_architecture_and_options_require(tmp_path: Path) -> None:
     base = "gcc/config/aarch64/"
     _write(
@@ -115,14 +195,108 @@ def test_gcc_cores_have_what_their_architecture_and_options_require(tmp_path: Pa
         'AARCH64_CORE("new-core", newcore, cortexa57, V8_1A, (SVE), new, 0x41, 0xfff, -1)\n',
     )
     found = chips_arm64.read_gcc(tmp_path, "1")["new-core"]
-    assert found.words["hwcap.words"] == {"sve", "fphp", "asimdhp", "atomics"}
+    assert found.words["arm64.words"] == {"sve", "fphp", "asimdhp", "atomics"}
+    assert found.answer(Test("arm64.words", "has", "sve")) is True
 
 
-def test_gcc_riscv_strings_are_joined_and_split(tmp_path: Path) -> None:
-    text = 'RISCV_CORE("core", "rv64imafdcv_zba_"\n           "zbb", "tune")\n'
-    _write(tmp_path, "gcc/config/riscv/riscv-cores.def", text)
-    has = chips_arm64.read_gcc_riscv(tmp_path, "1")["core"].words["riscv.isa"]
-    assert has == {"i", "m", "a", "f", "d", "c", "v", "zba", "zbb"}
+def _write_llvm_arm64(root: Path) -> None:
+    base = "lib/Target/AArch64/"
+    _write(
+        root,
+        base + "AArch64Features.td",
+        'def FeatureSVE : ExtensionWithMArch<"sve", "SVE", "FEAT_SVE", "x", [FeatureFullFP16]>;\n'
+        'def FeatureFullFP16 : ExtensionWithMArch<"fullfp16", "FullFP16", "FEAT_FP16", "x">;\n'
+        'def FeatureSPE : ExtensionWithMArch<"spe", "SPE", "FEAT_SPE",\n  "x">;\n'
+        'def HasV8_1aOps : Architecture64<8, 1, "a", "v8.1a",\n'
+        "  [HasV8_0aOps, FeatureLSE],\n  !listconcat(X.DefaultExts, [FeatureRDM])>;\n",
+    )
+    _write(
+        root,
+        base + "AArch64Processors.td",
+        "list<SubtargetFeature> NeoverseX = [HasV8_1aOps, FeatureSVE,\n  FeatureSPE, FeatureMTE];\n"
+        "list<SubtargetFeature> Mine = !listconcat(!listremove(NeoverseX, [FeatureMTE]),"
+        " [FeatureSM4]);\n"
+        'def : ProcessorModel<"mine", NeoverseModel, ProcessorFeatures.Mine, []>;\n'
+        'def : ProcessorModel<"neoverse-x", NeoverseModel,\n  ProcessorFeatures.NeoverseX, []>;\n',
+    )
+
+
+def test_llvm_cores_add_to_lists_and_take_away_from_them(tmp_path: Path) -> None:
+    _write_llvm_arm64(tmp_path)
+    mine = chips_arm64.read_llvm(tmp_path, "1")["mine"]
+    assert mine.words["arm64.words"] == {"atomics", "sve", "fphp", "asimdhp", "sm3", "sm4"}
+    assert mine.fields == (("id_aa64dfr0_el1", 32, 35, 1),)
+    assert mine.answer(Test("arm64.words", "has", "mte")) is False
+
+
+def test_no_list_of_a_licensed_core_denies_what_a_licensee_may_leave_out(tmp_path: Path) -> None:
+    _write_llvm_arm64(tmp_path)
+    core = chips_arm64.read_llvm(tmp_path, "1")["neoverse-x"]
+    assert core.answer(Test("arm64.words", "has", "sm4")) is None
+    assert core.answer(Test("arm64.words", "has", "gcs")) is False
+
+
+def test_gccs_bit_perm_or_its_streaming_kin_says_neither() -> None:
+    text = (
+        'AARCH64_OPT_EXTENSION("sve-bitperm", SVE_BITPERM, (), (), (),'
+        ' "svebitperm | smesbitperm")\n'
+        'AARCH64_OPT_EXTENSION_ALIAS("sve2-bitperm", SVE2_BITPERM, (SVE2, SVE_BITPERM), (),'
+        ' (SVE_BITPERM), (SVE_BITPERM), "svebitperm")\n'
+    )
+    _, words = chips_arm64._extensions(text)
+    assert words == {"SVE_BITPERM": [], "SVE2_BITPERM": ["svebitperm"]}
+
+
+def test_gcc_riscv_strings_are_joined_and_split_and_profiles_stand_for_theirs(
+    tmp_path: Path,
+) -> None:
+    cores = (
+        'RISCV_CORE("core", "rv64imafdcv_zba_"\n           "zbb", "tune")\n'
+        'RISCV_CORE("other", "rva20u64_zfh", "tune")\n'
+    )
+    _write(tmp_path, "gcc/config/riscv/riscv-cores.def", cores)
+    profiles = 'RISCV_PROFILE("rva20u64", "rv64imafdc_zicntr")\n'
+    _write(tmp_path, "gcc/config/riscv/riscv-profiles.def", profiles)
+    found = chips_riscv64.read_gcc(tmp_path, "1")
+    assert found["core"].words["riscv.isa"] == {*"imafdcv", "zba", "zbb"}
+    assert found["other"].words["riscv.isa"] == {*"imafdc", "zicntr", "zfh", "zfhmin"}
+    assert found["other"].answer(Test("riscv.isa", "has", "v")) is False
+    assert found["other"].answer(Test("riscv.isa", "has", "zicbom")) is None
+
+
+def test_a_profile_lists_what_is_mandatory_and_says_nothing_of_the_rest(tmp_path: Path) -> None:
+    place = "spec/std/isa/profile/"
+    _write(
+        tmp_path,
+        place + "BASE.yaml",
+        "extensions:\n  Zkt: {presence: mandatory}\n  Zfh: {presence: {optional: expansion}}\n"
+        "  Zkn: {presence: mandatory}\n",
+    )
+    _write(
+        tmp_path,
+        place + "NEW.yaml",
+        'extensions:\n  $inherits: "profile/BASE.yaml#/extensions"\n  $remove: Zkn\n'
+        "  Sha: {presence: mandatory}\n",
+    )
+    new = chips_riscv64.read_profiles(tmp_path, "1")["NEW"]
+    assert new.words["riscv.isa"] == {"zkt", "sha", "h"}
+    assert new.answer(Test("riscv.isa", "has", "zfh")) is None
+
+
+def test_llvm_riscv_cores_build_on_profiles(tmp_path: Path) -> None:
+    base = "lib/Target/RISCV/"
+    profile = "defvar RVA20U64Features = [Feature64Bit, FeatureStdExtM];\n"
+    _write(tmp_path, base + "RISCVProfiles.td", profile)
+    _write(
+        tmp_path,
+        base + "RISCVProcessors.td",
+        'def A : RISCVProcessorModel<"a", NoSchedModel,\n  !listconcat(RVA20U64Features,\n'
+        "  [FeatureStdExtZfh]),\n  [TuneX]>;\n"
+        'def B : RISCVProcessorModel<"b", Model, [Feature32Bit, FeatureStdExtV]>;\n',
+    )
+    found = chips_riscv64.read_llvm(tmp_path, "1")
+    assert set(found) == {"a"}
+    assert found["a"].words["riscv.isa"] == {"m", "zfh", "zfhmin"}
 
 
 DOCUMENT = """

@@ -118,8 +118,14 @@ class Silicon(NamedTuple):
     features: frozenset[str]
     source: Source
     unsure: frozenset[str] | None
+    lacks: frozenset[str] = frozenset()
 
 
 def silicon_of(entry: Table, origin: str) -> Silicon:
     unsure = frozenset(entry["unsure"]) if "unsure" in entry else None
-    return Silicon(frozenset(entry["list"]), source_of(entry["source"]), unsure)
+    return Silicon(
+        frozenset(entry["list"]),
+        source_of(entry["source"]),
+        unsure,
+        frozenset(entry.get("lacks", ())),
+    )

@@ -45,6 +45,13 @@ def load_catalog(
     return lay_over(base, [read_overlay(directory) for directory in overlays])
 
 
+def catalog_texts(data: Path = DATA) -> Mapping[str, str]:
+    """Return the catalog's files as they are written: ``chips/intel.toml`` to its text."""
+    rooms = ("features", "chips", "releases")
+    files = (file for room in rooms for file in sorted((data / room).glob("*.toml")))
+    return {file.relative_to(data).as_posix(): file.read_text("utf-8") for file in files}
+
+
 def build_catalog(tables: Mapping[str, Table]) -> Catalog:
     """Build the catalog from file names and their parsed TOML.
 
@@ -84,7 +91,13 @@ def _with_features(chip: Chip, silicon: Mapping[str, Silicon]) -> Chip:
     if chip.codename not in silicon:
         return chip
     found = silicon[chip.codename]
-    return replace(chip, features=found.features, features_source=found.source, unsure=found.unsure)
+    return replace(
+        chip,
+        features=found.features,
+        features_source=found.source,
+        unsure=found.unsure,
+        lacks=found.lacks,
+    )
 
 
 def _add(into: dict[str, Json], key: str, value: Json, name: str) -> None:

@@ -239,6 +239,7 @@ class Chip:
     :param features: ids of the features that its silicon implements, where a source lists them.
     :param unsure: where bare recordings of the chip were read: ids that they leave open; of every
         other feature that CPUID shows, they say whether the chip has it. None without recordings.
+    :param lacks: ids that lists of the chip would name if it had them.
     :param added: what overlays list; ``features`` holds these, too.
     :param archspec: the name archspec gives this microarchitecture, empty where it has none.
     """
@@ -254,6 +255,7 @@ class Chip:
     features: frozenset[str] = frozenset()
     features_source: Source | None = None
     unsure: frozenset[str] | None = None
+    lacks: frozenset[str] = frozenset()
     archspec: str = ""
     announced: str = ""
     origin: str = ""

@@ -147,7 +147,12 @@ class _Merge:
         before = frozenset().union(*(one.labels for one in chip.added), _list_labels(chip))
         source = _source(listed.source, self.label | before)
         self.chips[entry.id] = replace(
-            chip, features=listed.features, features_source=source, unsure=listed.unsure, added=()
+            chip,
+            features=listed.features,
+            features_source=source,
+            unsure=listed.unsure,
+            lacks=listed.lacks,
+            added=(),
         )
 
     def _with_listed(self, chip: Chip, names: frozenset[str], source: Source) -> Chip:
