@@ -335,8 +335,9 @@ def _cited_sets(
             if arch in entry.get("arch", (arch,))
         )
         held = tuple(one for one in stated if not as_of or one.since <= as_of)
-        found = ComponentSet(table["name"], table.get("kind", "track"), None, held, labels)
-        yield found.name, found
+        if held or not table.get("fact"):  # a track that came later is not there yet
+            found = ComponentSet(table["name"], table.get("kind", "track"), None, held, labels)
+            yield found.name, found
 
 
 def _stated(entry: Mapping[str, Any], path: Path, where: str) -> Stated:
