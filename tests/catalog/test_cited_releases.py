@@ -222,3 +222,9 @@ def test_what_nobody_published_of_the_coming_release_is_not_stated() -> None:
     assert said("stonking", "kernel.release") == "7.3.0"
     assert said("stonking", "libc.version") == "2.43"
     assert said("stonking", "compiler.gcc.version") is None
+
+
+def test_the_kernel_of_resolute_preempts_lazily_where_earlier_ones_did_so_voluntarily() -> None:
+    assert option("noble", "PREEMPT_VOLUNTARY") == "y"
+    assert option("resolute", "PREEMPT_LAZY") == "y"
+    assert option("resolute", "PREEMPT_VOLUNTARY") == "n"
