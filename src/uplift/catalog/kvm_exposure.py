@@ -8,19 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
+from uplift.catalog.since import Since
+
+__all__ = ("REGISTERS", "Exposure", "Since", "load_exposures")
+
 REGISTERS = ("eax", "ebx", "ecx", "edx")
-
-
-@dataclass(frozen=True)
-class Since:
-    """Between which two versions something came: read in sources of both.
-
-    :param without: the newest version that lacks it; empty where the oldest one read has it.
-    :param version: the oldest version that has it; empty where none has.
-    """
-
-    without: str
-    version: str
 
 
 @dataclass(frozen=True)
