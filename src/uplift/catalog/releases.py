@@ -334,10 +334,15 @@ def _cited_sets(
             for entry in table.get("fact", ())
             if arch in entry.get("arch", (arch,))
         )
-        held = tuple(one for one in stated if not as_of or one.since <= as_of)
+        held = tuple(sorted((one for one in stated if not as_of or one.since <= as_of), key=_begin))
         if held or not table.get("fact"):  # a track that came later is not there yet
             found = ComponentSet(table["name"], table.get("kind", "track"), None, held, labels)
             yield found.name, found
+
+
+def _begin(fact: Stated) -> str:
+    """Order what is stated of one fact: the latest of them counts."""
+    return fact.since
 
 
 def _stated(entry: Mapping[str, Any], path: Path, where: str) -> Stated:

@@ -41,6 +41,7 @@ class StopRow(NamedTuple):
     """Features that one remedy lifts on one chip, in the releases that need it.
 
     :param uses: what is stopped: host, guest, packages, rebuild.
+    :param worth: of the most worth among the features.
     """
 
     chip: str
@@ -49,6 +50,7 @@ class StopRow(NamedTuple):
     uses: tuple[Use, ...]
     features: tuple[str, ...]
     releases: tuple[str, ...]
+    worth: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class MatrixReport:
             groups.setdefault(key, []).append((cell, use))
             stops.setdefault(key, stop)
         rows = [_row(chip, stops[key], found) for key, found in groups.items()]
-        return sorted(rows, key=lambda row: (_LAYERS[row.stop.layer], -len(row.features)))
+        return sorted(rows, key=lambda row: (-row.worth, _LAYERS[row.stop.layer], row.features))
 
     def _stopped(self, chip: str) -> Iterator[tuple[Cell, Use, Stop]]:
         for by_release in self.by_chip[chip].values():
@@ -114,6 +116,7 @@ def _row(chip: str, stop: Stop, found: Sequence[tuple[Cell, Use]]) -> StopRow:
         uses=tuple(use for use in Use if any(use is asked for _, asked in found)),
         features=tuple(dict.fromkeys(cell.feature.id for cell, _ in found)),
         releases=tuple(dict.fromkeys(cell.release for cell, _ in found)),
+        worth=max(cell.feature.worth for cell, _ in found),
     )
 
 

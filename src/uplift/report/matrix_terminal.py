@@ -32,6 +32,7 @@ _MEANINGS = {
 }
 _FEATURES = 6
 _RELEASES = 4
+_STOPS = 24  #: rows of the table of stops, unless all are asked for
 _WIDTH = len(Use)
 
 
@@ -124,9 +125,13 @@ class MatrixText:
         table.add_column("stops at", no_wrap=True)
         table.add_column("cause", overflow="fold", ratio=4)
         table.add_column("lifted by", overflow="fold", ratio=4)
-        for row in stops:
+        shown = stops if self.show_all else stops[:_STOPS]
+        for row in shown:
             table.add_row(*_stop_row(row))
         console.print(table)
+        if len(stops) > len(shown):
+            more = f"  and {len(stops) - len(shown)} more remedies (--all, --html)"
+            console.print(Text(more, style="dim"))
 
     def _legend(self, console: Console) -> None:
         line = Text("each cell: ", style="dim")

@@ -30,6 +30,7 @@ _BY_ARCH: Mapping[str, Mapping[str, Predictor]] = {
         "cpuinfo.": x86_flags.predict_flags,
         "kvm.": x86_virt.predict_kvm,
         "qemu.": x86_virt.predict_qemu,
+        "libvirt.map_": x86_virt.predict_libvirt,
         "libc.": x86_libraries.predict_libc,
         "library.openssl.": x86_libraries.predict_openssl,
         "python.numpy.": x86_libraries.predict_numpy,

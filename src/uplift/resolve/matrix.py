@@ -150,11 +150,11 @@ def _use(use: Use, resolution: Resolution) -> UseVerdict:
     if silicon and silicon.status.stops:
         return UseVerdict(Answer.ABSENT, silicon.why, silicon.stop)
     asked = [v for v in resolution.verdicts if v.layer in _LAYERS[use]]
-    if use is Use.HOST:
-        return _host(silicon, asked)
-    if not asked:
-        return _unasked(use)
-    return _one_of(silicon, asked, resolution)
+    if use is not Use.HOST and not asked:
+        return UseVerdict(Answer.NOT_APPLICABLE, _UNASKED[use])
+    if silicon and silicon.status is Status.UNKNOWN:
+        return UseVerdict(Answer.UNKNOWN, silicon.why)
+    return _host(silicon, asked) if use is Use.HOST else _one_of(asked, resolution)
 
 
 def _at(resolution: Resolution, layer: Layer) -> Verdict | None:
@@ -166,37 +166,30 @@ def _host(silicon: Verdict | None, asked: Sequence[Verdict]) -> UseVerdict:
     stopped = next((v for v in asked if v.status.stops), None)
     if stopped is not None:
         return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
-    unknown = [silicon] if silicon and silicon.status is Status.UNKNOWN else []
-    unknown += [v for v in asked if v.status is Status.UNKNOWN and v.layer is not Layer.FIRMWARE]
-    if unknown:
-        return UseVerdict(Answer.UNKNOWN, unknown[0].why)
+    open_ = [v for v in asked if v.status is Status.UNKNOWN]
+    unknown = next((v for v in open_ if v.layer is not Layer.FIRMWARE), None)
+    if unknown is not None:
+        return UseVerdict(Answer.UNKNOWN, unknown.why)
     decided = [v for v in (*asked, silicon) if v is not None and v.status.passes]
     if not decided:
         return UseVerdict(Answer.NOT_APPLICABLE, "nothing is asked of the kernel")
-    firmware = any(v.layer is Layer.FIRMWARE and v.status is Status.UNKNOWN for v in asked)
-    return UseVerdict(
-        Answer.USABLE, decided[0].why + ("; if the firmware leaves it on" if firmware else "")
-    )
+    condition = "; if the firmware leaves it on" if open_ else ""
+    return UseVerdict(Answer.USABLE, decided[0].why + condition)
 
 
-def _one_of(
-    silicon: Verdict | None, asked: Sequence[Verdict], resolution: Resolution
-) -> UseVerdict:
+def _one_of(asked: Sequence[Verdict], resolution: Resolution) -> UseVerdict:
     """One layer of the use is enough: one library that dispatches to it, one compiler."""
     passing = next((v for v in asked if v.status.passes), None)
     if passing is not None:
-        if silicon and silicon.status is Status.UNKNOWN:
-            return UseVerdict(Answer.UNKNOWN, silicon.why)
         return UseVerdict(Answer.USABLE, passing.why)
-    stopped = next((v for v in asked if v.status.stops), None)
-    if stopped is not None and all(v.status is not Status.UNKNOWN for v in asked):
-        return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
     unknown = next((v for v in asked if v.status is Status.UNKNOWN), None)
     if unknown is not None:
         return UseVerdict(Answer.UNKNOWN, unknown.why)
-    below = resolution.stop
-    if below is not None:
-        return UseVerdict(Answer.STOPPED, asked[0].why, below)
+    stopped = next((v for v in asked if v.status.stops), None)
+    if stopped is not None:
+        return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
+    if resolution.stop is not None:
+        return UseVerdict(Answer.STOPPED, asked[0].why, resolution.stop)
     return UseVerdict(Answer.NOT_APPLICABLE, asked[0].why)
 
 
@@ -205,10 +198,6 @@ _UNASKED = {
     Use.PACKAGES: "no package of the catalog is known to dispatch to it",
     Use.REBUILD: "it is no matter of compilers",
 }
-
-
-def _unasked(use: Use) -> UseVerdict:
-    return UseVerdict(Answer.NOT_APPLICABLE, _UNASKED[use])
 
 
 #: From the weakest to the strongest.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uplift.facts.model import Fact, Missing, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version, words_of
 
 #: Options without which Linux reports none of the words that begin so: arm64_elf_hwcaps[] in
 #: arch/arm64/kernel/cpufeature.c of Linux 7.1.13.
@@ -55,12 +55,10 @@ def _known_words(facts: PlanFacts) -> Prediction | Missing:
     image = facts.release.get("image.hwcaps")
     if isinstance(image, Fact):
         return Prediction(image.value, (image.capture,), "the words in the kernel's image")
-    kernel = facts.release.get("kernel.release")
-    if not isinstance(kernel, Fact):
+    told = by_version(facts, "linux", "arm64-hwcap", "arm64", "kernel.release", "image.hwcaps")
+    if isinstance(told, Missing):
         return Missing("hwcap.words", "neither the kernel's image nor its version is known")
-    words = words_of("linux", "arm64-hwcap", "arm64", str(kernel.value))
-    inputs = (kernel.capture, table_of("linux", "arm64-hwcap"))
-    return Prediction(words, inputs, f"the words that Linux {kernel.value} knows")
+    return told
 
 
 def _built(facts: PlanFacts, word: str, inputs: dict[str, None]) -> bool | str:

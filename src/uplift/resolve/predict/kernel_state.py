@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version
 
 _NOBODY = "a plan assumes the defaults: nothing is on the kernel's command line"
 #: State components that programs can have, and the flag without which Linux leaves each one off:
@@ -78,19 +78,19 @@ def _known_states(facts: PlanFacts) -> Prediction | Missing:
     image = facts.release.get("image.xfeatures")
     if isinstance(image, Fact) and isinstance(image.value, int):
         return Prediction(image.value, (image.capture,), "the image's state components")
-    kernel = facts.release.get("kernel.release")
-    if not isinstance(kernel, Fact):
+    told = by_version(facts, "linux", "x86-xfeature", "x86-64", "kernel.release", "image.xfeatures")
+    if isinstance(told, Missing):
         return Missing("kernel.xcr0", "neither the kernel's image nor its version is known")
-    words = words_of("linux", "x86-xfeature", "x86-64", str(kernel.value))
-    added = facts.release.get("image.xfeatures_added")
-    extra = added.value if isinstance(added, Fact) and isinstance(added.value, frozenset) else ()
-    mask = sum(1 << int(word) for word in {*words, *map(str, extra)} if word.isdigit())
-    unknown = sum(1 << int(word) for word in words.why if word.isdigit())
-    why = next(iter(words.why.values()), "")
-    table = table_of("linux", "x86-xfeature")
-    inputs = (kernel.capture, table, *((added.capture,) if isinstance(added, Fact) else ()))
-    value = PartialRegister(mask, unknown & ~mask, why) if unknown & ~mask else mask
-    return Prediction(value, inputs, f"the state components of Linux {kernel.value}")
+    assert isinstance(told.value, PartialWords)
+    if told.value.otherwise:
+        return Missing("kernel.xcr0", told.value.otherwise, told.inputs[:1])
+    mask, unknown = _mask(told.value), _mask(told.value.why)
+    why = next(iter(told.value.why.values()), "")
+    return told._replace(value=PartialRegister(mask, unknown, why) if unknown else mask)
+
+
+def _mask(numbers: Iterable[str]) -> int:
+    return sum(1 << int(number) for number in numbers if number.isdigit())
 
 
 def _file_systems(facts: PlanFacts) -> Prediction | Missing:

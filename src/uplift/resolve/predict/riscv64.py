@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uplift.facts.model import Fact, Missing, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version
 
 #: Options without which Linux reports none of these: arch/riscv/kernel/cpufeature.c and
 #: arch/riscv/Kconfig of Linux 7.1.13.
@@ -51,12 +51,10 @@ def _known(facts: PlanFacts) -> Prediction | Missing:
     image = facts.release.get("image.riscv_isa")
     if isinstance(image, Fact):
         return Prediction(image.value, (image.capture,), "the extensions in the kernel's image")
-    kernel = facts.release.get("kernel.release")
-    if not isinstance(kernel, Fact):
+    told = by_version(facts, "linux", "riscv-isa", "riscv64", "kernel.release", "image.riscv_isa")
+    if isinstance(told, Missing):
         return Missing("riscv.isa", "neither the kernel's image nor its version is known")
-    words = words_of("linux", "riscv-isa", "riscv64", str(kernel.value))
-    inputs = (kernel.capture, table_of("linux", "riscv-isa"))
-    return Prediction(words, inputs, f"the extensions that Linux {kernel.value} knows")
+    return told
 
 
 def _built(facts: PlanFacts, word: str, inputs: dict[str, None]) -> bool | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uplift.facts.model import Fact, Missing
 from uplift.resolve.plan_facts import PlanFacts, Prediction
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version
 
 _ARCH = {"x86_64": "x86-64", "aarch64": "arm64", "riscv64": "riscv64"}
 #: Fact to the fact of its program's version, the project, and the kind of word.
@@ -20,10 +20,5 @@ def predict_accepts(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     if name not in _ACCEPTS or isinstance(facts.release.get(name), Fact):
         return None
     told, project, kind = _ACCEPTS[name]
-    version = facts.release.get(told)
-    if not isinstance(version, Fact):
-        return Missing(name, f"neither what it accepts nor {told} is known")
     arch = _ARCH.get(facts.snapshot.arch, facts.snapshot.arch)
-    words = words_of(project, kind, arch, str(version.value))
-    inputs = (version.capture, table_of(project, kind))
-    return Prediction(words, inputs, f"what {project} {version.value} accepts")
+    return by_version(facts, project, kind, arch, told)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from uplift.catalog.since import Since, load_since
-from uplift.facts.model import PartialWords
+from uplift.facts.model import Fact, Missing, PartialWords
+from uplift.resolve.plan_facts import PlanFacts, Prediction
 
 #: How a prediction names a table among its inputs: it rests on versions, not on what was recorded.
 TABLE = "table:"
@@ -36,3 +37,28 @@ def words_of(project: str, kind: str, arch: str, version: str) -> PartialWords:
     there = (name for name, answer in answers.items() if answer)
     unsure = (name for name, answer in answers.items() if answer is None)
     return PartialWords(there, {name: between(project, table[name], version) for name in unsure})
+
+
+def by_version(
+    facts: PlanFacts, project: str, kind: str, arch: str, told: str, adjusted: str = ""
+) -> Prediction | Missing:
+    """Predict words from the version that the fact ``told`` states.
+
+    :param adjusted: documents state what a distribution added or took out as
+        ``<adjusted>_added`` and ``<adjusted>_removed``.
+    """
+    version = facts.release.get(told)
+    if isinstance(version, Missing):
+        return Missing(told, f"{told} is not known")
+    words = words_of(project, kind, arch, str(version.value))
+    inputs = [version.capture, table_of(project, kind)]
+    changes: dict[str, frozenset[str]] = {}
+    for change in ("added", "removed") if adjusted else ():
+        found = facts.release.get(f"{adjusted}_{change}")
+        if isinstance(found, Fact) and isinstance(found.value, frozenset):
+            changes[change] = found.value
+            inputs.append(found.capture)
+    there = (words | changes.get("added", frozenset())) - changes.get("removed", frozenset())
+    why = {word: reason for word, reason in words.why.items() if word not in there}
+    value = PartialWords(there, why, words.otherwise)
+    return Prediction(value, tuple(inputs), f"what {project} {version.value} has")

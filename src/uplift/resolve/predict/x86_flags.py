@@ -15,7 +15,7 @@ from uplift.facts.cpuid_table import table
 from uplift.facts.model import Fact, Missing, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
 from uplift.resolve.predicate import version_key
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version
 
 _FLAGS = "probe:kernel-image/x86-flags"
 _KERNEL = "kernel.release"
@@ -81,13 +81,15 @@ def predict_flags(facts: PlanFacts, name: str) -> Prediction | Missing | None:
 def _known_flags(facts: PlanFacts) -> _Known | None:
     """Return what the kernel's image names, else what its version is known to name."""
     image = facts.release.get("image.flags")
-    kernel = facts.release.get(_KERNEL)
     if isinstance(image, Fact) and isinstance(image.value, frozenset):
         places = {flag: _place(facts, str(flag)) for flag in image.value}
         return _Known(places, {}, (image.capture,), "the flags named in the kernel's image")
-    if not isinstance(kernel, Fact):
+    told = by_version(facts, "linux", "x86-flag", "x86-64", _KERNEL, "image.flags")
+    if isinstance(told, Missing):
         return None
-    return _by_version(facts, kernel)
+    assert isinstance(told.value, PartialWords)
+    places = {flag: _bits_by_name().get(flag, "") for flag in told.value}
+    return _Known(places, told.value.why, told.inputs, told.how, told.value.otherwise)
 
 
 def _place(facts: PlanFacts, flag: str) -> str:
@@ -95,20 +97,6 @@ def _place(facts: PlanFacts, flag: str) -> str:
     word, _, bit = str(facts.release.value(f"image.flag.{flag}") or "").partition(":")
     register = _WORDS.get(int(word)) if word.isdigit() else None
     return f"{register}.{bit}" if register else _bits_by_name().get(flag, "")
-
-
-def _by_version(facts: PlanFacts, kernel: Fact) -> _Known:
-    version = str(kernel.value)
-    added = facts.release.get("image.flags_added")
-    extra = added.value if isinstance(added, Fact) and isinstance(added.value, frozenset) else ()
-    places = {str(flag): _bits_by_name().get(str(flag), "") for flag in extra}
-    known = words_of("linux", "x86-flag", "x86-64", version)
-    places.update((flag, _bits_by_name().get(flag, "")) for flag in known)
-    why = {flag: reason for flag, reason in known.why.items() if flag not in places}
-    table = table_of("linux", "x86-flag")
-    inputs = (kernel.capture, table, *((added.capture,) if isinstance(added, Fact) else ()))
-    how = f"the flags that Linux {version} names"
-    return _Known(places, why, inputs, how, known.otherwise)
 
 
 @cache

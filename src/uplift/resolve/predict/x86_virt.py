@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from uplift.catalog.kvm_exposure import Exposure, load_exposures
 from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve import kvm_model
 from uplift.resolve.plan_facts import PlanFacts, Prediction
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version, table_of
 
 _KVM = "kvm.cpuid."
 _HOST = "qemu.host."
@@ -30,7 +30,9 @@ def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     chip = facts.chip.get(name.removeprefix("kvm."))
     if host is None or not isinstance(chip, Fact) or not isinstance(chip.value, int):
         return Missing(name, "no CPUID of this chip is known")
-    exposures = [e for e in load_exposures() if e.fact == name.removeprefix("kvm.")]
+    exposures = _of_register(name.removeprefix("kvm."))
+    if not exposures:
+        return Missing(name, "no source read here says what KVM makes of this leaf")
     mask = facts.release.get(f"image.kvm.{host.vendor}.{name.removeprefix(_KVM)}")
     if isinstance(mask, Fact) and isinstance(mask.value, int):
         return _by_image(chip, mask, exposures, host)
@@ -38,7 +40,7 @@ def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
 
 
 def _by_image(
-    chip: Fact, mask: Fact, exposures: list[Exposure], host: kvm_model.Host
+    chip: Fact, mask: Fact, exposures: Sequence[Exposure], host: kvm_model.Host
 ) -> Prediction:
     """Take what the image's KVM lets through, less what its modules withhold by default."""
     assert isinstance(chip.value, int) and isinstance(mask.value, int)
@@ -54,7 +56,7 @@ def _by_image(
 
 
 def _by_version(
-    facts: PlanFacts, name: str, chip: Fact, exposures: list[Exposure], host: kvm_model.Host
+    facts: PlanFacts, name: str, chip: Fact, exposures: Sequence[Exposure], host: kvm_model.Host
 ) -> Prediction | Missing:
     assert isinstance(chip.value, int)
     if not host.kernel:
@@ -106,7 +108,7 @@ def _available(facts: PlanFacts) -> Prediction | Missing:
 def predict_qemu(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     """Predict ``qemu.host.<property>`` and, where only QEMU's version is known, its models."""
     if name == "qemu.models" and not isinstance(facts.release.get(name), Fact):
-        return _of_version(facts, name, "cpu-model", "qemu.models_added")
+        return _of_version(facts, name, "cpu-model", "qemu.models")
     if not name.startswith(_HOST):
         return None
     known = _properties(facts)
@@ -159,23 +161,29 @@ def _properties(facts: PlanFacts) -> Prediction | Missing:
         assert isinstance(first, Fact)
         names = frozenset(name.removeprefix("qemu.max.") for name in recorded)
         return Prediction(names, (first.capture,), "the properties that QEMU lists")
-    return _of_version(facts, "qemu.host.", "property", "qemu.properties_added")
+    return _of_version(facts, "qemu.host.", "property", "qemu.properties")
 
 
-def _of_version(facts: PlanFacts, name: str, kind: str, added: str) -> Prediction | Missing:
-    version = facts.release.get("qemu.version")
-    if not isinstance(version, Fact):
+def _of_version(facts: PlanFacts, name: str, kind: str, adjusted: str) -> Prediction | Missing:
+    told = by_version(facts, "qemu", kind, "x86-64", "qemu.version", adjusted)
+    if isinstance(told, Missing):
         return Missing(name, "neither QEMU's answers nor its version are known")
-    words = words_of("qemu", kind, "x86-64", str(version.value))
-    more = facts.release.get(added)
-    extra = more.value if isinstance(more, Fact) and isinstance(more.value, frozenset) else ()
-    inputs = (
-        version.capture,
-        table_of("qemu", kind),
-        *((more.capture,) if isinstance(more, Fact) else ()),
-    )
-    value = PartialWords({*words, *map(str, extra)}, words.why, words.otherwise)
-    return Prediction(value, inputs, f"what QEMU {version.value} has")
+    return told
+
+
+def predict_libvirt(facts: PlanFacts, name: str) -> Prediction | Missing | None:
+    """Predict what libvirt's CPU map knows, where only its version is told."""
+    if name not in _CPU_MAP or isinstance(facts.release.get(name), Fact):
+        return None
+    return by_version(facts, "libvirt", _CPU_MAP[name], "x86-64", "libvirt.version", name)
+
+
+_CPU_MAP = {"libvirt.map_features": "cpu-map-feature", "libvirt.map_models": "cpu-map-model"}
+
+
+@cache
+def _of_register(fact: str) -> tuple[Exposure, ...]:
+    return tuple(exposure for exposure in load_exposures() if exposure.fact == fact)
 
 
 @cache
