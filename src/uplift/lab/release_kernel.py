@@ -112,6 +112,7 @@ def captures(files: KernelFiles, annotations: Path | None = None) -> dict[str, C
     names = ", ".join(name for name, _ in files.packages)
     found = [
         _capture("probe:kernel-image/packages", packages.encode(), "the packages it came from"),
+        _capture("probe:kernel-image/release", f"{files.release}\n".encode(), "the image's name"),
         *_image_captures(files),
     ]
     if files.config:

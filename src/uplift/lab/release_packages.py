@@ -28,7 +28,6 @@ _KERNELS: Mapping[str, str] = {
     "cloud": "linux-image-cloud-{}",
     "16k": "linux-image-{}-16k",
     "64k": "linux-image-{}-64k|linux-image-generic-64k",
-    "rt": "linux-image-rt-{}",
 }
 _NUMBERED = re.compile(r"(gcc|clang)-(\d+)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,6 @@ MACHINES: Mapping[str, str] = {
     "s390x": "s390x",
     "ppc64el": "ppc64le",
 }
-KERNEL_CAPTURES = ("probe:kernel-image/", "file:/boot/config-", "file:annotations")
 _BUDGET = 3600  #: seconds for the collector; under emulation a compiler takes several to start
 _GRACE = 60
 #: Of these a missing program says that the release lacks it; of others, that it was not asked for.
@@ -35,6 +35,22 @@ _PROMISED = (
     *("cmd:gcc", "cmd:clang", "cmd:as/", "cmd:qemu-", "cmd:virsh/", "cmd:libvirtd/", "cmd:ld.so/"),
     *("cmd:dpdk/", "cmd:ovs-", "cmd:openssl/", "cmd:python3/", "probe:", "tree:", "list:"),
 )
+
+
+def machine_architecture() -> str:
+    """Return Debian's name of this machine's architecture.
+
+    :raises TargetError: it has none here.
+    """
+    machine = platform.machine()
+    found = next((arch for arch, name in MACHINES.items() if name == machine), "")
+    if not found:
+        raise TargetError(
+            f"cannot record a release for {machine}",
+            "there is no Debian architecture for it here",
+            f"name one: --arch {' or '.join(MACHINES)}",
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from uplift.facts.model import Snapshot
 
 BASE = "base"
 _SUFFIX = ".jsonl.gz"
+_KERNEL = ("probe:kernel-image/", "file:/boot/config-", "file:annotations")
 
 
 def user_directory(environment: Mapping[str, str] | None = None) -> Path:
@@ -77,8 +78,30 @@ def load(directory: Path, release: str, name: str, arch: str) -> Snapshot | None
     return snapshot_file.load(path) if path.is_file() else None
 
 
-def with_replaced(old: Snapshot, new: Snapshot, prefixes: tuple[str, ...]) -> Snapshot:
-    """Return ``old`` with the captures whose ids start with a prefix taken from ``new`` instead."""
-    kept = {n: c for n, c in old.captures.items() if not n.startswith(prefixes)}
-    taken = {n: c for n, c in new.captures.items() if n.startswith(prefixes)}
-    return replace(old, captures={**kept, **taken}, collected_at=new.collected_at)
+def keep(
+    directory: Path, release: str, arch: str, found: Mapping[str, Snapshot], only: str = ""
+) -> list[Path]:
+    """Keep the recordings of a release's sets on one architecture.
+
+    :param found: set to recording.
+    :param only: ``kernel`` or ``software`` where that part was recorded alone: the rest is taken
+        from the last recording.
+    :return: the files written.
+    """
+    written = []
+    for name, snapshot in found.items():
+        last = load(directory, release, name, arch) if only else None
+        whole = joined(last, snapshot, only) if last else snapshot
+        written.append(save(directory, release, name, arch, whole))
+    return written
+
+
+def joined(last: Snapshot, part: Snapshot, only: str) -> Snapshot:
+    """Return ``last`` with its kernel, or all but its kernel, taken from ``part``."""
+    kept = {n: c for n, c in last.captures.items() if is_of_kernel(n) != (only == "kernel")}
+    return replace(part, captures={**kept, **part.captures})
+
+
+def is_of_kernel(capture: str) -> bool:
+    """Whether a capture's id says that it is of a release's kernel."""
+    return capture.startswith(_KERNEL)
