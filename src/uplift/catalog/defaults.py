@@ -1,6 +1,6 @@
 """What a platform does unless it is told otherwise: which settings a user meets, what decides them.
 
-Also which kernel options nobody meets, and which exist for one architecture only.
+Also which kernel options nobody meets.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from uplift.catalog.kernel_options import KernelOptions, load_kernel_options
 from uplift.catalog.model import Source
 from uplift.errors import CatalogError
 
@@ -118,7 +119,7 @@ class Defaults:
     """All of it.
 
     :param noise: kind of option that no user meets (``build``, ``selected``) to its pattern.
-    :param only: architecture to the pattern of options that exist there only.
+    :param kernel: which kernel offers which option.
     """
 
     settings: tuple[Setting, ...]
@@ -126,15 +127,12 @@ class Defaults:
     versions: tuple[Versioned, ...]
     reasons: tuple[Reason, ...]
     noise: Mapping[str, re.Pattern[str]]
-    only: Mapping[str, re.Pattern[str]]
+    kernel: KernelOptions
 
     def noise_of(self, option: str) -> str:
         """Return why nobody meets ``option`` (without ``CONFIG_``); empty where somebody may."""
-        return next((kind for kind, names in self.noise.items() if names.fullmatch(option)), "")
-
-    def arch_of(self, option: str) -> str:
-        """Return the one architecture that has ``option``; empty where that cannot be told."""
-        return next((arch for arch, names in self.only.items() if names.fullmatch(option)), "")
+        found = next((kind for kind, names in self.noise.items() if names.fullmatch(option)), "")
+        return found or ("" if self.kernel.is_asked(option) else "selected")
 
 
 @lru_cache(maxsize=4)
@@ -157,7 +155,7 @@ def load_defaults(path: Path = DEFAULTS) -> Defaults:
         ),
         reasons=tuple(_entry(_reason, entry, path) for entry in table.get("reason", ())),
         noise={kind: _pattern(names) for kind, names in table.get("noise", {}).items()},
-        only={arch: _pattern(names) for arch, names in table.get("only", {}).items()},
+        kernel=load_kernel_options(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from uplift.catalog.defaults import Defaults
@@ -31,7 +31,7 @@ def compare(sides: Sequence[Side], catalog: Catalog, defaults: Defaults) -> Comp
     :param sides: the first is what the others are compared with.
     """
     settings = list(compare_settings(sides, defaults))
-    features = compare_features(sides, catalog)
+    features = compare_features(sides, catalog, defaults.kernel)
     met, elsewhere = _of_architectures(settings)
     differences = [
         *met,
@@ -78,12 +78,18 @@ def _of_architectures(
 
 
 def _not_compared(sides: Sequence[Side]) -> Iterator[str]:
-    for side in sides:
-        if side.config is None:
-            yield f"kernel options: nobody recorded those of {side.name}"
-        elif not side.config.whole:
-            yield f"kernel options one by one: those of {side.name} are known in part"
-        if not side.value("package_list.count"):
-            yield f"packages: nobody recorded those of {side.name}"
-        if side.kind == "release":
-            yield f"what only a running machine tells: {side.name} is a release"
+    """Yield what could not be compared, with the sides that it is not known of."""
+    for what, lacking in _NOT_KNOWN.items():
+        names = ", ".join(side.name for side in sides if lacking(side))
+        if names:
+            yield f"{what} ({names})"
+
+
+_NOT_KNOWN: Mapping[str, Callable[[Side], bool]] = {
+    "kernel options, which nobody recorded": lambda side: side.config is None,
+    "kernel options one by one, which are known in part": lambda side: (
+        side.config is not None and not side.config.whole
+    ),
+    "packages, which nobody recorded": lambda side: not side.value("package_list.count"),
+    "what only a running machine tells": lambda side: side.kind == "release",
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from uplift.catalog.kernel_options import KernelOptions, Offer
 from uplift.catalog.model import All, Any, Catalog, Layer, Not, Predicate, Test
 from uplift.catalog.predicate import tests
 from uplift.resolve.difference_model import (
@@ -15,6 +16,8 @@ from uplift.resolve.difference_model import (
     PlatformDifference,
     Row,
     Side,
+    linux,
+    offer,
     same_system,
 )
 from uplift.resolve.model import Resolution, Verdict
@@ -45,21 +48,23 @@ class _Found(NamedTuple):
     names: tuple[str, ...]
 
 
-def compare_features(sides: Sequence[Side], catalog: Catalog) -> Compared:
+def compare_features(sides: Sequence[Side], catalog: Catalog, kernel: KernelOptions) -> Compared:
     """Judge every feature on every side and keep those that end differently.
 
     Of a release nobody knows the silicon: its layers above are compared.
     """
     judged = [{r.feature.id: r for r in scan(catalog, side.facts).resolutions} for side in sides]
     everywhere = [name for name in judged[0] if all(name in other for other in judged)]
-    found = [f for name in everywhere if (f := _compared(name, sides, judged)) is not None]
+    found = [f for name in everywhere if (f := _compared(name, sides, judged, kernel))]
     silicon = [f for f in found if f.layer is Layer.SILICON]
     rest = [f for f in found if f.layer is not Layer.SILICON]
     counted = [*_of_silicon(silicon), *_of_one_architecture(judged, set(everywhere))]
     return Compared(tuple(_merged(rest)), tuple(counted), len(everywhere))
 
 
-def _compared(name: str, sides: Sequence[Side], judged: Sequence[Resolutions]) -> _Found | None:
+def _compared(
+    name: str, sides: Sequence[Side], judged: Sequence[Resolutions], kernel: KernelOptions
+) -> _Found | None:
     """Return the first layer that passes the feature on here and not there."""
     layers = [{v.layer: v for v in resolutions[name].verdicts} for resolutions in judged]
     for layer in layers[0]:
@@ -69,7 +74,7 @@ def _compared(name: str, sides: Sequence[Side], judged: Sequence[Resolutions]) -
             stopped, passing = passes.index(False), passes.index(True)
             resolution = judged[stopped][name]
             needs = next(need.needs for need in resolution.feature.layers if need.name is layer)
-            told = _judged(verdicts[stopped], needs, sides[stopped], sides[passing])
+            told = _judged(verdicts[stopped], needs, (sides[stopped], sides[passing]), kernel)
             values = tuple(_said(verdict) for verdict in verdicts)
             return _Found(resolution, layer, values, *told)
     return None
@@ -94,16 +99,19 @@ class _Told(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def _judged(verdict: Verdict | None, needs: Predicate, side: Side, other: Side) -> _Told:
+def _judged(
+    verdict: Verdict | None, needs: Predicate, pair: tuple[Side, Side], kernel: KernelOptions
+) -> _Told:
     """Return whose the difference is, for the side whose layer stops the feature."""
     assert verdict is not None
+    side, other = pair
     if verdict.layer is Layer.SILICON:
         return _Told(Cause.INHERENT, f"{side.name}: the silicon lacks it", "")
     off = tuple(sorted(set(_options_off(needs, side))))
     remedy = verdict.stop.remedy if verdict.stop else None
     change = f"{side.name}: {remedy.do}" if remedy else ""
     if off:
-        return _of_options(needs, off, side, other, change)
+        return _of_options(needs, off, pair, kernel, change)
     why = f"{side.name}: {verdict.stop.cause}" if verdict.stop else verdict.why
     if same_system(side, other) or not (side.system and other.system):
         return _Told(Cause.AVOIDABLE, why, change)
@@ -111,17 +119,36 @@ def _judged(verdict: Verdict | None, needs: Predicate, side: Side, other: Side) 
 
 
 def _of_options(
-    needs: Predicate, off: tuple[str, ...], side: Side, other: Side, change: str
+    needs: Predicate,
+    off: tuple[str, ...],
+    pair: tuple[Side, Side],
+    kernel: KernelOptions,
+    change: str,
 ) -> _Told:
+    """Say why options that a feature needs are off: its kernel's source tells what it offers."""
+    side, other = pair
     if _could_hold(needs, side):
         there = [CONFIG + option for option in off if side.named(option) is not None]
         why = f"{side.name}: {', '.join(there)} {'is' if len(there) == 1 else 'are'} off"
         return _Told(Cause.AVOIDABLE, why, change, off)
-    absent = [option for option in off if side.named(option) is None]
-    shown = ", ".join(CONFIG + option for option in absent)
-    why = f"the kernel of {side.name} does not offer {shown}"
-    older = side.kernel and other.kernel and side.kernel < other.kernel
-    return _Told(Cause.RELEASE if older else Cause.NOT_OFFERED, why, "", off)
+    absent = tuple(option for option in off if side.named(option) is None)
+    offers = {option: offer(kernel, option, side, other) for option in absent}
+    for kind, cause, words in _WHY_ABSENT:
+        named = [CONFIG + option for option in absent if offers[option] is kind]
+        if named:
+            why = words.format(linux=linux(side), arch=side.arch, options=", ".join(named))
+            changes = cause is Cause.AVOIDABLE
+            return _Told(cause, why, f"{change} and what that needs" if changes else "", off)
+    return _Told(Cause.UNKNOWN, f"the kernel of {side.name} does not offer it", "", off)
+
+
+#: The first that an option is decides: what no version of the side's kernel has comes first.
+_WHY_ABSENT = (
+    (Offer.NOT_THIS_VERSION, Cause.RELEASE, "{linux} does not offer {options}"),
+    (Offer.NOT_THIS_ARCHITECTURE, Cause.INHERENT, "on {arch} {linux} does not offer {options}"),
+    (Offer.UNKNOWN, Cause.UNKNOWN, "no source was read that says whether {linux} offers {options}"),
+    (Offer.YES, Cause.AVOIDABLE, "{options}: off, as is an option that it needs"),
+)
 
 
 def _options_off(needs: Predicate, side: Side) -> Iterator[str]:
@@ -168,9 +195,12 @@ def _merged(found: Sequence[_Found]) -> Iterator[PlatformDifference]:
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """Return the distinct texts; what they begin with is said once."""
-    distinct = list(dict.fromkeys(texts))
-    return "; ".join(distinct)
+    """Return the distinct texts; what stands before their options is said once."""
+    said: dict[str, dict[str, None]] = {}
+    for text in texts:
+        before, option, rest = text.partition(CONFIG)
+        said.setdefault(before, {}).update(dict.fromkeys((option + rest).split(", ")))
+    return "; ".join(before + ", ".join(filter(None, rest)) for before, rest in said.items())
 
 
 def _of_silicon(found: Sequence[_Found]) -> Iterator[Counted]:

@@ -9,6 +9,7 @@ from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
 
+from uplift.catalog.kernel_options import KernelOptions, Offer
 from uplift.facts.annotations import GENERIC, Annotations
 from uplift.facts.config_text import read_config
 from uplift.facts.model import Fact, Facts, Value
@@ -28,9 +29,7 @@ class Cause(str, Enum):
     INTENDED = "intended"  #: somebody wrote down why
     RELEASE = "release"  #: it comes with the newer release's versions
     INHERENT = "inherent"  #: the silicon or its architecture differs
-    NOT_OFFERED = (
-        "not-offered"  #: one side's kernel does not offer it, and only its source says why
-    )
+    UNKNOWN = "unknown"  #: one side does not offer it, and no source was read that says why
 
 
 CAUSES: Mapping[Cause, str] = {
@@ -38,8 +37,7 @@ CAUSES: Mapping[Cause, str] = {
     Cause.INTENDED: "somebody wrote down why",
     Cause.RELEASE: "it comes with newer versions",
     Cause.INHERENT: "the silicon or its architecture differs",
-    Cause.NOT_OFFERED: "one kernel does not offer it: its architecture has none, or an option "
-    "that it needs is off",
+    Cause.UNKNOWN: "one side does not offer it, and no source was read that says why",
 }
 
 
@@ -150,6 +148,22 @@ class Side:
 def same_kernel(a: Side, b: Side) -> bool:
     """Say whether both kernels have the same options on offer, architecture aside."""
     return bool(a.kernel) and a.kernel == b.kernel
+
+
+def offer(kernel: KernelOptions, option: str, side: Side, other: Side) -> Offer:
+    """Return whether a side's kernel could have an option, from its version's source.
+
+    What one version cannot have and another can on the same architecture came with the version.
+    """
+    found = kernel.offer(option, side.kernel, side.arch)
+    if found is Offer.NOT_THIS_ARCHITECTURE and side.arch == other.arch:
+        return Offer.NOT_THIS_VERSION
+    return found
+
+
+def linux(side: Side) -> str:
+    """Return the kernel's name and version as a reader knows it."""
+    return f"Linux {'.'.join(map(str, side.kernel))}"
 
 
 def same_system(a: Side, b: Side) -> bool:

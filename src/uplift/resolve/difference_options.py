@@ -6,23 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from uplift.catalog.defaults import Defaults
-from uplift.resolve.difference_model import Cause, Counted, Kind, Row, Side, same_kernel
+from uplift.catalog.kernel_options import Offer
+from uplift.resolve.difference_model import Cause, Counted, Kind, Row, Side, offer, same_kernel
 
-#: Group to its cause and title; ``{new}`` and ``{old}`` stand for kernel versions.
+#: Group to its cause and title.
 _GROUPS = {
     "noted": (Cause.INTENDED, "options set differently, with a note that says why"),
     "switched": (Cause.AVOIDABLE, "options that every side offers, on here and off there"),
     "valued": (Cause.AVOIDABLE, "options that every side offers, with another number or text"),
     "built-in": (Cause.AVOIDABLE, "drivers built in here, a module there"),
-    "new": (Cause.RELEASE, "options that only the newer kernel has"),
-    "gone": (Cause.RELEASE, "options that only the older kernel has"),
-    "architecture": (Cause.INHERENT, "options of one architecture"),
-    "not-offered": (
-        Cause.NOT_OFFERED,
-        "options that only one side offers: the other's architecture has none, or one that they "
-        "need is off",
+    "behind": (Cause.AVOIDABLE, "options behind another one, which is off on one side"),
+    "new": (Cause.RELEASE, "options that came with a newer kernel"),
+    "gone": (Cause.RELEASE, "options that a newer kernel no longer has"),
+    "architecture": (Cause.INHERENT, "options that one architecture cannot have"),
+    "unknown": (
+        Cause.UNKNOWN,
+        "options that only one side offers; no source was read that says why",
     ),
-    "selected": (Cause.RELEASE, "options that nobody sets: the architecture's code selects them"),
+    "selected": (Cause.RELEASE, "options that nobody is asked for: other options decide them"),
     "build": (Cause.RELEASE, "options that tell of the build machine and its compiler"),
 }
 
@@ -96,8 +97,9 @@ def _valued(values: Iterable[str]) -> str:
 
 def _on_one_side(option: str, a: Side, b: Side, defaults: Defaults) -> str:
     having, lacking = (a, b) if a.named(option) is not None else (b, a)
-    if a.arch != b.arch and defaults.arch_of(option) == having.arch:
+    found = offer(defaults.kernel, option, lacking, having)
+    if found is Offer.NOT_THIS_VERSION:
+        return "new" if having.kernel > lacking.kernel else "gone"
+    if found is Offer.NOT_THIS_ARCHITECTURE:
         return "architecture"
-    if same_kernel(a, b) or not (a.kernel and b.kernel):
-        return "not-offered"
-    return "new" if having.kernel > lacking.kernel else "gone"
+    return "behind" if found is Offer.YES else "unknown"

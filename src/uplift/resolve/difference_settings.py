@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from uplift.catalog.defaults import Defaults, Reason, Setting
+from uplift.catalog.kernel_options import Offer
 from uplift.facts.model import Value
 from uplift.resolve.difference_model import (
     CONFIG,
@@ -13,7 +14,8 @@ from uplift.resolve.difference_model import (
     Kind,
     PlatformDifference,
     Side,
-    same_kernel,
+    linux,
+    offer,
 )
 
 #: What a setting is called that the other side could have and this one does not use.
@@ -172,7 +174,7 @@ class _Pair:
             return self._only_on_one_side(defaults)
         if self.setting.follows:
             return _Judged(Cause.INHERENT, self.setting.follows)
-        return self._avoidable() or self._out_of_reach()
+        return self._avoidable() or self._out_of_reach(defaults)
 
     def _reason(self, defaults: Defaults) -> Reason | None:
         names = {self.setting.id, *self.setting.decided_by}
@@ -193,15 +195,29 @@ class _Pair:
 
     def _only_on_one_side(self, defaults: Defaults) -> _Judged:
         lacking = 0 if self.answers[1].there else 1
-        side, other = self.sides[lacking], self.sides[1 - lacking]
-        if self.setting.arch and side.arch != other.arch:
+        side = self.sides[lacking]
+        if self.setting.arch and side.arch not in self.setting.arch:
             return _Judged(Cause.INHERENT, f"{side.arch} has none")
-        if side.kernel and other.kernel and side.kernel != other.kernel:
-            return _Judged(Cause.RELEASE, _came_or_went(side, other))
-        bound = {defaults.arch_of(option) for option in self.setting.decided_by}
-        if side.arch != other.arch and other.arch in bound:
-            return _Judged(Cause.INHERENT, f"{side.arch} has none")
-        return _Judged(Cause.NOT_OFFERED, f"{side.name}: no option of its kernel decides it")
+        return self._not_named(self._deciding(self.answers[1 - lacking].value), side, defaults)
+
+    def _deciding(self, value: str) -> tuple[str, ...]:
+        """Return the options that make the setting ``value``."""
+        if self.setting.form == "choices":
+            return tuple(o for o, named in self.setting.choices.items() if named == value)
+        return self.setting.options
+
+    def _not_named(self, options: Sequence[str], side: Side, defaults: Defaults) -> _Judged:
+        """Say why a kernel names none of ``options``: its source tells."""
+        other = self.sides[0] if side is self.sides[1] else self.sides[1]
+        found = {offer(defaults.kernel, option, side, other) for option in options}
+        if found == {Offer.NOT_THIS_VERSION}:
+            return _Judged(Cause.RELEASE, f"{linux(side)} does not offer it")
+        if found and found <= {Offer.NOT_THIS_ARCHITECTURE, Offer.NOT_THIS_VERSION}:
+            return _Judged(Cause.INHERENT, f"{linux(side)} does not offer it on {side.arch}")
+        if Offer.YES in found:
+            change = f"{side.name}: build with {CONFIG}{options[0]}=y and what that needs"
+            return _Judged(Cause.AVOIDABLE, f"{linux(side)} offers it on {side.arch}", change)
+        return _Judged(Cause.UNKNOWN, f"the kernel of {side.name} does not offer it")
 
     def _avoidable(self) -> _Judged | None:
         side, asked = self.sides[self.changed], self.answers[1 - self.changed].value
@@ -268,14 +284,12 @@ class _Pair:
             return ""
         return f"{CONFIG}{named}={_raw(self.setting, wanted)}"
 
-    def _out_of_reach(self) -> _Judged:
-        side, other = self.sides[self.changed], self.sides[1 - self.changed]
-        wanted = self.answers[1 - self.changed].value
-        if side.kernel and other.kernel and not same_kernel(side, other):
-            return _Judged(Cause.RELEASE, _came_or_went(side, other))
+    def _out_of_reach(self, defaults: Defaults) -> _Judged:
+        side, wanted = self.sides[self.changed], self.answers[1 - self.changed].value
         if self.setting.offered and side.value(self.setting.offered) is not None:
             return _Judged(Cause.INHERENT, f"the driver on {side.name} does not offer {wanted}")
-        return _Judged(Cause.NOT_OFFERED, f"the kernel of {side.name} does not offer {wanted}")
+        options = self._lacking_elements(wanted, side) or self._deciding(wanted)
+        return self._not_named(options, side, defaults)
 
 
 def _told(by_value: Mapping[str, str], wanted: str) -> str:
@@ -293,10 +307,3 @@ def _raw(setting: Setting, word: str) -> str:
     if setting.form == "text":
         return f'"{word}"'
     return next((raw for raw, named in setting.words.items() if named == word), word)
-
-
-def _came_or_went(lacking: Side, having: Side) -> str:
-    versions = ".".join(map(str, having.kernel)), ".".join(map(str, lacking.kernel))
-    if having.kernel > lacking.kernel:
-        return f"Linux {versions[0]} offers it, {versions[1]} does not"
-    return f"Linux {versions[1]} does not offer it any more"
