@@ -22,12 +22,14 @@ FILES = {name: SHIPPED / f"{name}.toml" for name in UBUNTU}
 CITED = {name: next(iter(read_tables([file]).values())) for name, file in FILES.items()}
 #: Facts that no parser reads from a release's own packages: what an image has, what was backported.
 OF_AN_IMAGE = re.compile(
-    r"image\.(release|flags|flag\.\w+|xfeatures|hwcaps|riscv_isa|modules|builtin)"
+    r"image\.(release|flags|flag\.\w+|xfeatures|hwcaps|riscv_isa|modules|builtin"
+    r"|kvm\.(intel|amd)\.[0-9a-f]+\.[0-9a-f]+\.e[abcd]x)"
 )
 BACKPORTED = re.compile(
     r"(image\.(flags|xfeatures)|qemu\.(properties|models)|libvirt\.map_(features|models))"
     r"_(added|removed)"
 )
+AMX = 1 << 22 | 1 << 24 | 1 << 25  #: of CPUID leaf 7, edx
 
 
 def sets() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -45,6 +47,12 @@ def words(release: str, fact: str, as_of: str = "") -> frozenset[str]:
     value = said(release, fact, as_of=as_of)
     assert isinstance(value, frozenset)
     return value
+
+
+def amx_for_guests(release: str) -> int:
+    mask = said(release, "image.kvm.intel.7.0.edx")
+    assert isinstance(mask, int)
+    return mask & AMX
 
 
 def option(release: str, name: str, arch: str = "amd64", as_of: str = "") -> Value | None:
@@ -158,6 +166,8 @@ def test_amx_reached_the_kernel_of_jammy_two_weeks_after_its_release_and_never_i
     stated = load_release("jammy", "amd64").stated["image.xfeatures_added"]
     assert "LP 1967750" in stated.source.text
     assert said("jammy", "image.xfeatures_added", "arm64") is None
+    assert amx_for_guests("jammy") == 0
+    assert amx_for_guests("jammy+hwe-5.19") == amx_for_guests("noble") == AMX
 
 
 def test_an_hwe_kernel_does_not_inherit_what_was_backported_to_the_base() -> None:
