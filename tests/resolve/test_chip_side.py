@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from uplift.catalog.load import load_catalog
+from uplift.catalog.made_registers import MadeRegisters, Place, demand_all, place_of
 from uplift.catalog.model import All, Any, Chip, Feature, Layer, Not, Test
 from uplift.facts.imports import load_path
 from uplift.facts.model import PartialRegister
 from uplift.resolve.chip_side import ChipSide, chip_side, recorded_chip, silicon_status
-from uplift.catalog.made_registers import MadeRegisters, Place, demand_all, place_of
 from uplift.resolve.model import Status
 from uplift.resolve.predicate import judge
 from uplift.resolve.resolve import resolve

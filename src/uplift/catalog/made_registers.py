@@ -62,11 +62,13 @@ class MadeRegisters:
 
     :param expand: what each test asks of them.
     :param known: answers to tests that ask no register (vendor, family, model).
+    :param empty: registers known to be 0 as a whole.
     """
 
     expand: Expand
     known: Callable[[Test], bool | None]
     bounds: dict[Place, Bounds] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
 
     def demand(self, predicate: Predicate, holds: bool) -> bool:
         """Settle what is open so that ``predicate`` comes to ``holds``; say whether it now does."""
@@ -116,7 +118,8 @@ class MadeRegisters:
         parts: dict[str, dict[Place, Bounds]] = {}
         for place, bounds in self.bounds.items():
             parts.setdefault(place.register, {})[place] = bounds
-        return {name: _register(fields) for name, fields in parts.items()}
+        made = {name: _register(fields) for name, fields in parts.items()}
+        return {**made, **dict.fromkeys(self.empty, Made(0, 0))}
 
     def _state_of_test(self, test: Test) -> bool | None:
         asked = self.expand(test)
@@ -135,6 +138,8 @@ class MadeRegisters:
         return False if bounds.most < wanted else None
 
     def _bounds(self, place: Place) -> Bounds:
+        if place.register in self.empty:
+            return Bounds(0, 0)
         return self.bounds.get(place) or Bounds(place.smallest, place.largest)
 
     def _can_settle(self, predicate: Predicate) -> bool:
@@ -164,6 +169,18 @@ class MadeRegisters:
         else:
             bounds.most = wanted - 1
         return True
+
+
+#: Registers that read as 0 without these extensions: Arm ARM DDI 0487, the registers' own pages.
+_DESCRIBED_BY = {"id_aa64zfr0_el1": ("sve", "sme"), "id_aa64smfr0_el1": ("sme",)}
+
+
+def empty_arm64(registers: MadeRegisters) -> None:
+    """Settle as 0 the registers that describe extensions which the core is known to lack."""
+    for register, words in _DESCRIBED_BY.items():
+        states = [registers.state(Test("arm64.words", "has", word)) for word in words]
+        if not any(state is not False for state in states):
+            registers.empty.add(register)
 
 
 def place_of(test: Test, register: str) -> Place | None:

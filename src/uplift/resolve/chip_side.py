@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from uplift.catalog.model import Catalog, Chip, Feature, Layer
+from uplift.catalog.labels import labels_of, union
+from uplift.catalog.model import UNLABELLED, Catalog, Chip, Feature, Labels, Layer
 from uplift.catalog.predicate import tests
 from uplift.facts.model import Facts, Snapshot
 from uplift.facts.parsers import read_facts
@@ -43,7 +44,7 @@ class ChipSide:
     listed: Silicon
     basis: str
     made: bool
-    labels: frozenset[str] = frozenset()
+    labels: Labels = UNLABELLED
     identity: ChipIdentity | None = None
     disagree: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,6 +85,7 @@ def chip_side(chip: Chip, catalog: Catalog) -> ChipSide:
         listed=listed,
         basis=source.kind,
         made=True,
+        labels=union(labels_of(chip), listed.labels),
         disagree=made.disagree,
     )
 
@@ -97,14 +99,16 @@ def recorded_chip(name: str, snapshot: Snapshot, catalog: Catalog) -> ChipSide:
     arch = architecture(facts)
     asked = judge_silicon(facts, features_for(catalog.features, arch))
     identity = identify(facts, catalog.chips, asked)
+    listed = silicon_of(identity, catalog, facts)
     return ChipSide(
         name=name,
         title=_title(name, identity),
         arch=arch,
         facts=facts,
-        listed=silicon_of(identity, catalog, facts),
+        listed=listed,
         basis="recorded",
         made=False,
+        labels=union(identity.labels, listed.labels),
         identity=identity,
     )
 

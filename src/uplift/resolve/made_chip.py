@@ -15,6 +15,7 @@ from uplift.catalog.made_registers import (
     Place,
     arm64_place,
     demand_all,
+    empty_arm64,
     place_of,
 )
 from uplift.catalog.model import Chip, Feature, Layer, Predicate, Signature, Test
@@ -34,6 +35,17 @@ MACHINES = {
 _FULL = 0xFFFFFFFF
 _HIGHEST_BASIC = 0x29
 _HIGHEST_EXTENDED = 0x80000026
+_INTEL = "GenuineIntel"
+#: Intel's extended leaves end here, and of those before only these bits are not reserved: Intel SDM
+#: vol. 2A, CPUID, table 3-17. What AMD defines there (SVM, SEV, IBS, …) Intel's silicon lacks.
+_HIGHEST_INTEL = 0x80000008
+_DEFINED_BY_INTEL = {
+    "cpuid.80000001.0.ecx": frozenset({0, 5, 8}),
+    "cpuid.80000001.0.edx": frozenset({11, 20, 26, 27, 29}),
+    "cpuid.80000007.0.ebx": frozenset(),
+    "cpuid.80000007.0.edx": frozenset({8}),
+    "cpuid.80000008.0.ebx": frozenset({9}),
+}
 _BRAND = (0x80000002, 0x80000003, 0x80000004)
 
 #: What x86-64 itself requires: x86-64 psABI 1.0, table 3.1 (CMOV, CX8, FPU, FXSR, MMX, SCE, SSE,
@@ -145,7 +157,7 @@ def _x86(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dic
     for place, number in _x86_given(listed.names, identity):
         registers.put(place, number)
     disagree = _settle(registers, listed)
-    text = _cpuid_text(chip, identity, registers.registers())
+    text = cpuid_text(identity, registers.registers())
     capture = Capture(
         cpuid.CAPTURE, CaptureStatus.OK, text.encode(), how, format=cpuid.DEFAULT_NOTATION
     )
@@ -200,14 +212,17 @@ def _x86_given(
     for register, bit in _SET_BY_SOFTWARE:
         yield Place(register, bit, bit), 0
     yield Place("cpuid.7.0.eax", 0, 31), 2  # subleaves 0, 1 and 2
+    if identity["cpuid.vendor"] == _INTEL:
+        for register, defined in _DEFINED_BY_INTEL.items():
+            yield from ((Place(register, b, b), 0) for b in range(32) if b not in defined)
     if isinstance(package := identity.get("cpuid.package"), int):
         yield Place("cpuid.80000001.0.ebx", 28, 31), package
-    yield from _x86_states(names)
+    yield from states_of(names)
     if "x86/amx-tile" in names:
         yield from ((Place(name, 0, 31), value) for name, value in _AMX_LEAVES.items())
 
 
-def _x86_states(names: frozenset[str]) -> Iterator[tuple[Place, int]]:
+def states_of(names: frozenset[str]) -> Iterator[tuple[Place, int]]:
     """Yield leaf 0xD: the XSAVE state that the features' registers live in."""
     if "x86/xsave" not in names:
         return
@@ -225,18 +240,26 @@ def _x86_states(names: frozenset[str]) -> Iterator[tuple[Place, int]]:
         yield Place(f"cpuid.d.{_XFD_STATE:x}.ecx", 2, 2), 1
 
 
-def _cpuid_text(
-    chip: Chip, identity: Mapping[str, int | str], registers: Mapping[str, Made]
+def cpuid_text(
+    identity: Mapping[str, int | str], registers: Mapping[str, Made], open_bits: int = _FULL
 ) -> str:
-    """Write the registers as ``cpuid -r`` does, with what is open of each after them."""
-    made = {**registers, **_identity_registers(chip, identity)}
-    leaves = sorted({*_LEAVES, *(_leaf_of(name) for name in made)})
-    return "CPU 0:\n" + "".join(f"   {_cpuid_line(leaf, made)}\n" for leaf in leaves)
+    """Write registers as ``cpuid -r`` does, with what is open of each after them.
+
+    :param identity: ``cpuid.vendor``, ``cpuid.brand``, ``cpuid.family`` and so on.
+    :param registers: by fact name; a leaf's other registers are 0.
+    :param open_bits: which bits of those are open.
+    """
+    made = {**registers, **_identity_registers(identity)}
+    highest = made["cpuid.80000000.0.eax"].value
+    told = {*_LEAVES, *(_leaf_of(name) for name in made)}
+    leaves = sorted(leaf for leaf in told if not 0x80000000 < highest < leaf[0])
+    lines = (_cpuid_line(leaf, made, Made(0, open_bits)) for leaf in leaves)
+    return "CPU 0:\n" + "".join(f"   {line}\n" for line in lines)
 
 
-def _cpuid_line(leaf: Leaf, made: Mapping[str, Made]) -> str:
+def _cpuid_line(leaf: Leaf, made: Mapping[str, Made], otherwise: Made) -> str:
     stem = f"cpuid.{leaf[0]:x}.{leaf[1]:x}."
-    words = [made.get(stem + register, Made(0, _FULL)) for register in REGISTERS]
+    words = [made.get(stem + register, otherwise) for register in REGISTERS]
     shown = " ".join(
         f"{register}=0x{word.value:08x}" for register, word in zip(REGISTERS, words, strict=True)
     )
@@ -250,14 +273,14 @@ def _leaf_of(name: str) -> Leaf:
     return int(leaf, 16), int(subleaf, 16)
 
 
-def _identity_registers(chip: Chip, identity: Mapping[str, int | str]) -> dict[str, Made]:
+def _identity_registers(identity: Mapping[str, int | str]) -> dict[str, Made]:
     made = {
         "cpuid.0.0.eax": Made(_HIGHEST_BASIC, 0),
-        "cpuid.80000000.0.eax": Made(_HIGHEST_EXTENDED, 0),
+        "cpuid.80000000.0.eax": Made(_highest_extended(identity), 0),
     }
     if "cpuid.family" in identity:
         made["cpuid.1.0.eax"] = Made(_leaf_1_eax(identity), 0)
-    vendor = chip.vendor.encode("latin-1")
+    vendor = str(identity["cpuid.vendor"]).encode("latin-1", "replace")
     if len(vendor) == 12:
         for register, start in (("ebx", 0), ("edx", 4), ("ecx", 8)):
             word = int.from_bytes(vendor[start : start + 4], "little")
@@ -269,6 +292,10 @@ def _identity_registers(chip: Chip, identity: Mapping[str, int | str]) -> dict[s
             word = int.from_bytes(brand[start : start + 4], "little")
             made[f"cpuid.{leaf:x}.0.{register}"] = Made(word, 0)
     return made
+
+
+def _highest_extended(identity: Mapping[str, int | str]) -> int:
+    return _HIGHEST_INTEL if identity["cpuid.vendor"] == _INTEL else _HIGHEST_EXTENDED
 
 
 def _leaf_1_eax(identity: Mapping[str, int | str]) -> int:
@@ -285,6 +312,7 @@ def _leaf_1_eax(identity: Mapping[str, int | str]) -> int:
 def _arm64(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
     registers = MadeRegisters(arm64_place, lambda _: None)
     disagree = _settle(registers, listed)
+    empty_arm64(registers)
     made = {name: Made(0, _FULL_64) for name in _ARM64_REGISTERS} | dict(registers.registers())
     midr = _midr(chip)
     if midr is not None:
@@ -318,24 +346,20 @@ def _midr(chip: Chip) -> Made | None:
 
 
 def _riscv(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
-    has = _extensions(listed.has)
-    lines = [f"{name} yes" for name in sorted(has)]
-    lines += [f"{name} no" for name in sorted(_extensions(listed.lacks) - has)]
+    extensions = MadeRegisters(_extension, lambda _: None)
+    disagree = _settle(extensions, listed)
+    settled = sorted((place.register, bounds.least) for place, bounds in extensions.bounds.items())
+    lines = [f"{name} {'yes' if there else 'no'}" for name, there in settled]
     lines += [f"{name} {value:#x}" for name, value in _riscv_identity(chip)]
     text = "".join(f"{line}\n" for line in lines)
-    capture = Capture(riscv.LIST, CaptureStatus.OK, text.encode(), how)
-    shown = {f.id for f in listed.has if _extensions((f,))}
-    return (capture,), dict.fromkeys(sorted(listed.names - shown), "no extension shows it")
+    return (Capture(riscv.LIST, CaptureStatus.OK, text.encode(), how),), disagree
 
 
-def _extensions(features: Iterable[Feature]) -> frozenset[str]:
-    """Return the extensions that the features' silicon is asked for."""
-    return frozenset(
-        str(test.operand)
-        for _, needs in _needs(features)
-        for test in tests(needs)
-        if test.fact == "riscv.isa" and test.op == "has"
-    )
+def _extension(test: Test) -> Predicate | Place | None:
+    """Return an extension as a field of one bit: firmware tells kernels what the silicon has."""
+    if test.fact in ("riscv.isa", "riscv.firmware_isa") and test.op == "has":
+        return Test(str(test.operand), "bit", 0)
+    return place_of(test, test.fact) if "." not in test.fact else None
 
 
 def _riscv_identity(chip: Chip) -> Iterator[tuple[str, int]]:

@@ -34,7 +34,7 @@ from uplift.catalog.derive.silicon import (
     together,
 )
 from uplift.catalog.load import DATA, load_catalog
-from uplift.catalog.made_registers import MadeRegisters, Place, arm64_place
+from uplift.catalog.made_registers import MadeRegisters, Place, arm64_place, empty_arm64
 from uplift.catalog.model import Any as AnyOf
 from uplift.catalog.model import Catalog, Chip, Feature, Layer, Predicate, Test
 from uplift.catalog.predicate import shown_by_cpuid, tests
@@ -270,6 +270,7 @@ def _arm64_registers(tables: Iterable[Silicon], answer: Answer) -> MadeRegisters
         asked = Test("arm64.words", "has", word)
         if answer(asked) is not None:
             made.demand(asked, answer(asked) is True)
+    empty_arm64(made)
     return made
 
 

@@ -36,7 +36,7 @@ _OPEN = re.compile(
 )
 NOT_LISTED = "no source says whether the chip has it"
 #: Leaves whose subleaf 0 states the highest subleaf in eax (Intel SDM vol. 2A, CPUID).
-_STATES_MAX_SUBLEAF = frozenset({0x7, 0x14, 0x17, 0x18, 0x1D, 0x20, 0x24})
+_STATES_MAX_SUBLEAF = frozenset({0x7, 0x14, 0x17, 0x18, 0x1D, 0x1E, 0x20, 0x24})
 #: Leaves whose subleaf 0 lists the others in a bit map: the register's index.
 _LISTS_SUBLEAVES = {0xF: 3, 0x10: 1, 0x23: 0, 0x80000020: 1}
 #: Blocks of leaves that only some vendors have.
