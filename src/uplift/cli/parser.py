@@ -5,9 +5,20 @@ from __future__ import annotations
 import argparse
 
 import uplift
-from uplift.cli import catalog, completion, cpuid, explain, fix, scan
+from uplift.cli import (
+    catalog,
+    chip,
+    completion,
+    config,
+    cpuid,
+    explain,
+    fix,
+    matrix,
+    release,
+    scan,
+)
 
-COMMANDS = (scan, explain, fix, cpuid, catalog, completion)
+COMMANDS = (scan, explain, fix, matrix, chip, release, config, cpuid, catalog, completion)
 
 _EPILOG = """exit codes: 0 met; 1 found something it was asked to fail on; 2 usage or input;
 3 a target could not be reached. NO_COLOR switches colours off."""

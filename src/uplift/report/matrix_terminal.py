@@ -176,14 +176,16 @@ def _all_absent(cells: Mapping[str, Cell]) -> bool:
 
 def _stop_row(row: StopRow) -> tuple[Text, Text, Text, Text, Text]:
     remedy = row.stop.remedy
-    lifted = f"{remedy.kind}: {safe(remedy.do)}" if remedy else "nothing known"
-    since = f" (since {row.since})" if row.since and row.since not in lifted else ""
+    lifted = f"{remedy.kind}: {safe(remedy.do)}" if remedy else ""
+    since = f"{row.since} or later" if row.since and row.since not in lifted else ""
+    lifted = " ".join(filter(None, (lifted, f"({since})" if lifted and since else since)))
+    lifted = lifted or "nothing known"
     return (
         Text(f"  {safe(_some(row.features, _FEATURES))}"),
         Text(safe(_some(row.releases, _RELEASES))),
         Text(row.stop.layer.value, style="red"),
         Text(safe(row.stop.cause)),
-        Text(f"{lifted}{since}; {row.stop.owner}"),
+        Text(f"{lifted}; {row.stop.owner}"),
     )
 
 

@@ -67,7 +67,8 @@ def _clause(tests: Sequence[Test], found: Fact | Missing, cite: bool) -> str:
     value = found.value if found.value != "" else "empty"
     if any(ask(test, found.value) for test in compared):
         return f"{found.name} is {value}{where}"
-    wanted = " or ".join(words(test).removeprefix(f"{found.name} = ") for test in compared)
+    asked = dict.fromkeys(words(test).removeprefix(f"{found.name} = ") for test in compared)
+    wanted = " or ".join(asked)
     return f"{found.name} is {value}, not {wanted.replace(found.name + ' ', '')}{where}"
 
 

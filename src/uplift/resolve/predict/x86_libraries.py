@@ -9,7 +9,7 @@ from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.facts.parsers.cpuid_notation import REGISTERS
 from uplift.resolve.plan_facts import PlanFacts, Prediction
 from uplift.resolve.predicate import version_key
-from uplift.resolve.predict.versions import table_of, words_of
+from uplift.resolve.predict.versions import by_version
 
 #: glibc's CPUID array: sysdeps/x86/bits/platform/x86.h of glibc 2.43 (CPUID_INDEX_…).
 _LEAVES = (
@@ -73,38 +73,49 @@ _NUMPY: Mapping[str, frozenset[str]] = {
 
 
 def predict_libc(facts: PlanFacts, name: str) -> Prediction | Missing | None:
-    """Predict ``libc.active`` and ``libc.hwcaps``; every other fact of glibc is the release's."""
+    """Predict what glibc makes of the chip; its other facts are the release's own."""
     predictors: dict[str, Callable[[PlanFacts], Prediction | Missing]] = {
         "libc.active": _active,
         "libc.hwcaps": _hwcaps,
+        "libc.detects": _detects,
     }
     return predictors[name](facts) if name in predictors else None
 
 
 def _active(facts: PlanFacts) -> Prediction | Missing:
-    version = facts.release.get("libc.version")
-    state = facts.get("kernel.xcr0")
-    if not isinstance(version, Fact):
+    known = _known_to_glibc(facts)
+    if isinstance(known, Missing):
         return Missing("libc.active", "the release's glibc is not known")
-    known = words_of("glibc", "cpu-feature", "x86-64", str(version.value))
+    assert isinstance(known.value, PartialWords)
+    state = facts.get("kernel.xcr0")
     words: set[str] = set()
     why: dict[str, str] = {}
     for word in _set_in_cpuid(facts):
-        reason = known.open(word) or _without_state(word, state)
+        reason = known.value.open(word) or _without_state(word, state)
         if reason:
             why[word] = reason
-        elif word in known and _has_state(word, state):
+        elif word in known.value and _has_state(word, state):
             words.add(word)
-    table = table_of("glibc", "cpu-feature")
-    inputs = (
-        version.capture,
-        table,
-        "probe:cpuid",
-        *((state.capture,) if isinstance(state, Fact) else ()),
-    )
-    return Prediction(
-        PartialWords(words, why), inputs, f"what glibc {version.value} takes from CPUID"
-    )
+    captures = (state.capture,) if isinstance(state, Fact) else ()
+    inputs = (*known.inputs, "probe:cpuid", *captures)
+    return Prediction(PartialWords(words, why), inputs, f"{known.how}, on this chip")
+
+
+def _detects(facts: PlanFacts) -> Prediction | Missing:
+    """Return the chips whose model glibc tunes for."""
+    return by_version(facts, "glibc", "detects", "x86-64", "libc.version")
+
+
+def _known_to_glibc(facts: PlanFacts) -> Prediction | Missing:
+    """Return the features that this glibc makes active: by its version, and its own header."""
+    told = by_version(facts, "glibc", "cpu-feature", "x86-64", "libc.version")
+    header = facts.release.get("libc.known_features")
+    if isinstance(told, Missing) or isinstance(header, Missing):
+        return told
+    assert isinstance(told.value, PartialWords) and isinstance(header.value, frozenset)
+    why = {word: reason for word, reason in told.value.why.items() if word in header.value}
+    value = PartialWords(told.value & header.value, why, told.value.otherwise)
+    return told._replace(value=value, inputs=(*told.inputs, header.capture))
 
 
 def _set_in_cpuid(facts: PlanFacts) -> Iterator[str]:
