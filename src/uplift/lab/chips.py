@@ -11,12 +11,13 @@ from uplift.catalog.model import Catalog
 from uplift.catalog.releases import Place, load_release, release_names
 from uplift.errors import TargetError, UpliftError
 from uplift.facts.imports import load_path
-from uplift.facts.model import Capture
+from uplift.facts.model import Capture, Snapshot
+from uplift.facts.parsers import read_facts
 from uplift.facts.parsers.qemu import read_json
 from uplift.lab.cpu_models import x86_expansion
 from uplift.lab.qemu_registers import raw_registers
 from uplift.resolve.chip_side import ChipSide, chip_side, recorded_chip
-from uplift.resolve.emulated_chip import arm64_model, x86_model
+from uplift.resolve.emulated_chip import Told, arm64_model, x86_model
 
 QEMU = "qemu:"
 _QMP = "cmd:qemu-system-x86_64/qmp"
@@ -73,13 +74,13 @@ def _emulated(wanted: str, catalog: Catalog, places: Sequence[Place]) -> ChipSid
         return _recorded(model, release, catalog, places)
     answer = _local_x86(model)
     if answer is not None:
-        return _x86(model, answer, catalog)
+        return _x86(wanted, answer, catalog)
     for name in _with_models(places):
         found = _answer_of(name, places)
-        if found is not None and _expansion(found, model) is not None:
-            return _x86(model, found, catalog)
+        if found is not None and model in _expanded(found):
+            return _x86(f"{model}@{name}", found, catalog)
     try:
-        return arm64_model(model, raw_registers(model), catalog)
+        return arm64_model(Told(QEMU + model, model, "", raw_registers(model)))
     except TargetError:
         raise _no_model(model, places) from None
 
@@ -90,26 +91,33 @@ def _local_x86(model: str) -> Capture | None:
         answer = x86_expansion(model)
     except TargetError:
         return None
-    return answer if _expansion(answer, model) is not None else None
+    return answer if model in _expanded(answer) else None
 
 
 def _recorded(model: str, release: str, catalog: Catalog, places: Sequence[Place]) -> ChipSide:
     answer = _answer_of(release, places)
-    if answer is None or _expansion(answer, model) is None:
-        known = sorted(_expanded(answer)) if answer else []
-        near = get_close_matches(model, known, 4) or known[:4]
-        raise UpliftError(
-            f"cannot find the model {model!r} in {release}",
-            f"its QEMU was recorded with {', '.join(near)}, …"
-            if known
-            else "what its QEMU says of CPU models was not recorded",
-            f"name another model, or record it with `uplift release record {release}`",
-        )
-    return _x86(model, answer, catalog)
+    known = sorted(_expanded(answer)) if answer else []
+    if answer is not None and model in known:
+        return _x86(f"{model}@{release}", answer, catalog)
+    near = get_close_matches(model, known, 4) or known[:4]
+    raise UpliftError(
+        f"cannot find the model {model!r} in {release}",
+        f"its QEMU was recorded with {', '.join(near)}, …"
+        if known
+        else "what its QEMU says of CPU models was not recorded",
+        f"name another model, or record it with `uplift release record {release}`",
+    )
 
 
-def _x86(model: str, answer: Capture, catalog: Catalog) -> ChipSide:
-    return x86_model(model, _expansion(answer, model) or {}, answer, catalog)
+def _x86(wanted: str, answer: Capture, catalog: Catalog) -> ChipSide:
+    model = wanted.partition("@")[0]
+    told = Told(QEMU + wanted, model, _version(answer), answer)
+    return x86_model(told, _expanded(answer)[model], catalog)
+
+
+def _version(answer: Capture) -> str:
+    facts = read_facts(Snapshot({answer.id: answer}))
+    return str(facts.value("qemu.version") or "")
 
 
 def _answer_of(release: str, places: Sequence[Place]) -> Capture | None:
@@ -123,11 +131,6 @@ def _with_models(places: Sequence[Place]) -> Iterator[str]:
     for release, archs in release_names(places).items() if places else ():
         for name in archs.get("amd64", ()):
             yield release if name == "base" else f"{release}+{name}"
-
-
-def _expansion(answer: Capture, model: str) -> Mapping[str, Any] | None:
-    """Return the properties of a model; None where QEMU was not asked, or has no such model."""
-    return _expanded(answer).get(model)
 
 
 def _expanded(answer: Capture) -> dict[str, Mapping[str, Any]]:

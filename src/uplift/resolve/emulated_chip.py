@@ -7,7 +7,7 @@ that it has no property for is 0 in every guest, so nothing of such a chip is op
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from uplift.catalog.kvm_exposure import load_exposures
 from uplift.catalog.made_registers import Made
@@ -31,20 +31,38 @@ _NUMBERS = ("family", "model", "stepping", "level", "xlevel", "avx10-version")
 _HYPERVISOR = "cpuid.1.0.ecx"  #: bit 31: QEMU sets it of its own, it is nothing of the model's
 
 
-def x86_model(model: str, props: Properties, answer: Capture, catalog: Catalog) -> ChipSide:
+@dataclass(frozen=True)
+class Told:
+    """What QEMU told of one CPU model.
+
+    :param name: as the user names it: ``qemu:EPYC-Genoa@trixie``.
+    :param version: of QEMU, empty where it was not told.
+    :param answer: the capture that holds it.
+    """
+
+    name: str
+    model: str
+    version: str
+    answer: Capture
+
+    @property
+    def title(self) -> str:
+        """The model's name with whose it is."""
+        return f"QEMU {self.version}'s CPU model {self.model}".replace(" 's", "'s")
+
+
+def x86_model(told: Told, props: Properties, catalog: Catalog) -> ChipSide:
     """Return QEMU's x86 CPU model as a chip.
 
     :param props: the properties of the model's full expansion.
-    :param answer: the capture that they were read from.
     """
-    how = f"made from QEMU's properties of the model {model}, which {answer.how} told"
     bits = dict(_bits(props))
     identity = _identity(props)
-    names = _shown(_snapshot(model, cpuid_text(identity, bits, 0), how), catalog)
+    names = _shown(_snapshot(told, cpuid_text(identity, bits, 0)), catalog)
     for place, number in states_of(names):
         made = bits.get(place.register, Made(0, 0))
         bits[place.register] = Made(made.value | number << place.low, 0)
-    return _side(model, _snapshot(model, cpuid_text(identity, bits, 0), how), catalog, answer)
+    return _side(told, _snapshot(told, cpuid_text(identity, bits, 0)), catalog)
 
 
 def _bits(props: Properties) -> Iterator[tuple[str, Made]]:
@@ -57,7 +75,8 @@ def _bits(props: Properties) -> Iterator[tuple[str, Made]]:
             words[exposure.fact] = words.get(exposure.fact, 0) | 1 << exposure.bit
     if _HYPERVISOR in words:
         words[_HYPERVISOR] &= ~(1 << 31)
-    words["cpuid.7.0.eax"] = 2
+    subleaf = 2 if "cpuid.7.2.edx" in words else int(any(n.startswith("cpuid.7.1.") for n in words))
+    words["cpuid.7.0.eax"] = max(subleaf, int(named.get("level-func7", 0)))
     words["cpuid.24.0.ebx"] = words.get("cpuid.24.0.ebx", 0) | int(named.get("avx10-version", 0))
     yield from ((name, Made(word, 0)) for name, word in words.items())
 
@@ -73,11 +92,12 @@ def _identity(props: Properties) -> dict[str, int | str]:
     return {**numbers, **texts}
 
 
-def _snapshot(model: str, text: str, how: str) -> Snapshot:
+def _snapshot(told: Told, text: str) -> Snapshot:
+    how = f"made from the properties of {told.title}, as in {told.answer.id}"
     capture = Capture(
         cpuid.CAPTURE, CaptureStatus.OK, text.encode(), how, format=cpuid.DEFAULT_NOTATION
     )
-    return Snapshot({capture.id: capture}, "chip", f"QEMU model {model}", arch="x86_64")
+    return Snapshot({capture.id: capture}, "chip", told.title, arch="x86_64")
 
 
 def _shown(snapshot: Snapshot, catalog: Catalog) -> frozenset[str]:
@@ -86,52 +106,54 @@ def _shown(snapshot: Snapshot, catalog: Catalog) -> frozenset[str]:
     return frozenset(name for name, there in shown.items() if there)
 
 
-def _side(model: str, snapshot: Snapshot, catalog: Catalog, answer: Capture) -> ChipSide:
+def _side(told: Told, snapshot: Snapshot, catalog: Catalog) -> ChipSide:
     by_cpuid = frozenset(feature.id for feature in catalog.features if shown_by_cpuid(feature))
     names = _shown(snapshot, catalog)
-    snapshot = replace(snapshot, captures={**snapshot.captures, answer.id: answer})
-    title = f"QEMU's CPU model {model}"
-    source = f"{answer.id} ({answer.how})"
     return ChipSide(
-        name=f"qemu:{model}",
-        title=title,
+        name=told.name,
+        title=told.title,
         arch="x86-64",
         facts=read_facts(snapshot),
-        listed=Silicon(title, names, by_cpuid | names, source, masked_by=""),
+        listed=Silicon(told.title, names, by_cpuid | names, _source(told), masked_by=""),
         basis="recorded",
         made=True,
     )
 
 
-def arm64_model(model: str, told: Capture, catalog: Catalog) -> ChipSide:
+def _source(told: Told) -> str:
+    where = told.name.partition("@")[2]
+    return f"{told.answer.id} of {where or 'this machine'}"
+
+
+def arm64_model(told: Told) -> ChipSide:
     """Return QEMU's arm64 CPU model as a chip.
 
-    :param told: ID registers as QEMU tells them; of those that it does not tell nothing is known.
+    :param told: with ID registers as QEMU tells them; of those that it leaves out nothing is known.
     """
-    text = told.text + "".join(f"{line}\n" for line in _not_told(told))
+    answer = told.answer
+    text = answer.text + "".join(f"{line}\n" for line in _not_told(answer))
     captures = {
-        name: replace(told, id=name, data=text.encode()) for name in (arm64.RAW, arm64.REGISTERS)
+        name: replace(answer, id=name, data=text.encode()) for name in (arm64.RAW, arm64.REGISTERS)
     }
-    snapshot = Snapshot(captures, "chip", f"QEMU model {model}", arch="aarch64")
-    title = f"QEMU's CPU model {model}"
+    snapshot = Snapshot(captures, "chip", told.title, arch="aarch64")
     return ChipSide(
-        name=f"qemu:{model}",
-        title=title,
+        name=told.name,
+        title=told.title,
         arch="arm64",
         facts=read_facts(snapshot),
-        listed=Silicon(title, source=f"{told.id} ({told.how})", masked_by=""),
+        listed=Silicon(told.title, source=_source(told), masked_by=""),
         basis="recorded",
         made=False,
     )
 
 
-def _not_told(told: Capture) -> Iterator[str]:
+def _not_told(answer: Capture) -> Iterator[str]:
     """Yield a line for each register that QEMU left out; ID_AA64PFR0_EL1 is one of them.
 
     Where ID_AA64ZFR0_EL1 is not 0 and there is no SME there is SVE: it reads as 0 without either
     (Arm ARM DDI 0487, ID_AA64ZFR0_EL1).
     """
-    registers = arm64.parse_registers(told.text)
+    registers = arm64.parse_registers(answer.text)
     rules = arm64_rules().values()
     asked = {condition.register for rule in rules for group in rule for condition in group}
     for name in sorted(asked - registers.keys()):

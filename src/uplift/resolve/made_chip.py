@@ -250,9 +250,9 @@ def cpuid_text(
     :param open_bits: which bits of those are open.
     """
     made = {**registers, **_identity_registers(identity)}
-    highest = made["cpuid.80000000.0.eax"].value
+    highest = {0: made["cpuid.0.0.eax"].value, 0x8000: made["cpuid.80000000.0.eax"].value}
     told = {*_LEAVES, *(_leaf_of(name) for name in made)}
-    leaves = sorted(leaf for leaf in told if not 0x80000000 < highest < leaf[0])
+    leaves = sorted(leaf for leaf in told if leaf[0] <= highest.get(leaf[0] >> 16, leaf[0]))
     lines = (_cpuid_line(leaf, made, Made(0, open_bits)) for leaf in leaves)
     return "CPU 0:\n" + "".join(f"   {line}\n" for line in lines)
 
@@ -275,7 +275,7 @@ def _leaf_of(name: str) -> Leaf:
 
 def _identity_registers(identity: Mapping[str, int | str]) -> dict[str, Made]:
     made = {
-        "cpuid.0.0.eax": Made(_HIGHEST_BASIC, 0),
+        "cpuid.0.0.eax": Made(int(identity.get("cpuid.level", _HIGHEST_BASIC)), 0),
         "cpuid.80000000.0.eax": Made(_highest_extended(identity), 0),
     }
     if "cpuid.family" in identity:
@@ -295,6 +295,8 @@ def _identity_registers(identity: Mapping[str, int | str]) -> dict[str, Made]:
 
 
 def _highest_extended(identity: Mapping[str, int | str]) -> int:
+    if "cpuid.xlevel" in identity:
+        return int(identity["cpuid.xlevel"])
     return _HIGHEST_INTEL if identity["cpuid.vendor"] == _INTEL else _HIGHEST_EXTENDED
 
 
