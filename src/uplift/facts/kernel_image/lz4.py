@@ -1,0 +1,81 @@
+"""LZ4 as Linux wraps its kernels: the legacy frame of blocks of 8 MiB.
+
+The standard library has no LZ4. The format is that of the LZ4 project's ``lz4_Frame_format.md``
+(legacy frame) and ``lz4_Block_format.md``.
+"""
+
+from __future__ import annotations
+
+import struct
+
+LEGACY = b"\x02\x21\x4c\x18"
+_BLOCK = 8 << 20
+_WORST_BLOCK = _BLOCK + _BLOCK // 255 + 16
+
+
+def unpack(data: bytes, limit: int) -> bytes:
+    """Unpack the legacy frame at the start of ``data``.
+
+    :param limit: bytes that the result may have.
+    :raises ValueError: it is no such frame, or it is broken or too large.
+    """
+    if not data.startswith(LEGACY):
+        raise ValueError("byte 0: no LZ4 legacy frame")
+    whole = bytearray()
+    position = 4
+    while position + 4 <= len(data):
+        (size,) = struct.unpack_from("<I", data, position)
+        end = position + 4 + size
+        if size == 0 or size > _WORST_BLOCK or end > len(data):
+            break  # what follows the frame, such as the unpacked size, is no block
+        block = _block(data[position + 4 : end], position + 4)
+        whole += block
+        if len(whole) > limit:
+            raise ValueError(f"it unpacks to more than {limit} bytes")
+        position = end
+        if len(block) < _BLOCK:
+            break
+    return bytes(whole)
+
+
+def _block(data: bytes, place: int) -> bytearray:
+    out = bytearray()
+    position = 0
+    try:
+        while position < len(data):
+            token = data[position]
+            literals, position = _length(data, position + 1, token >> 4)
+            out += data[position : position + literals]
+            position += literals
+            if position >= len(data):
+                break
+            distance = data[position] | data[position + 1] << 8
+            matched, position = _length(data, position + 2, token & 15)
+            _repeat(out, distance, matched + 4)
+            if len(out) > _BLOCK:
+                raise ValueError(f"byte {place}: an LZ4 block unpacks to more than {_BLOCK} bytes")
+    except IndexError:
+        raise ValueError(f"byte {place + position}: the LZ4 block is cut off") from None
+    return out
+
+
+def _length(data: bytes, position: int, start: int) -> tuple[int, int]:
+    if start < 15:
+        return start, position
+    while True:
+        more = data[position]
+        position += 1
+        start += more
+        if more != 255:
+            return start, position
+
+
+def _repeat(out: bytearray, distance: int, count: int) -> None:
+    start = len(out) - distance
+    if distance == 0 or start < 0 or count > _BLOCK:
+        raise ValueError(f"an LZ4 match goes back {distance} bytes of {len(out)}")
+    if distance >= count:
+        out += out[start : start + count]
+        return
+    pattern = bytes(out[start:])
+    out += (pattern * (count // distance + 1))[:count]
