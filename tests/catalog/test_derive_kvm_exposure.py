@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from uplift.catalog.derive.kvm_exposure import emulator, flags, kernel, rows
 
 CPUFEATURES = """\
@@ -15,48 +13,38 @@ CPUFEATURES = """\
 """
 
 
-def _linux(path: Path, version: str, cpuid: str, vmx: str = "", svm: str = "") -> Path:
-    major, minor, patch = version.split(".")
-    files = {
-        "Makefile": f"VERSION = {major}\nPATCHLEVEL = {minor}\nSUBLEVEL = {patch}\n",
+def _linux(cpuid: str, vmx: str = "", svm: str = "") -> dict[str, str]:
+    return {
         "arch/x86/include/asm/cpufeatures.h": CPUFEATURES,
         "arch/x86/kvm/cpuid.c": cpuid,
         "arch/x86/kvm/vmx/vmx.c": vmx,
         "arch/x86/kvm/svm/svm.c": svm,
     }
-    for name, text in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(text)
-    return path
 
 
 AVX2, MPX = (7, 0, 1, 5), (7, 0, 1, 14)
 
 
-def test_lists_of_old_and_new_kernels_are_read_alike(tmp_path):
+def test_lists_of_old_and_new_kernels_are_read_alike():
     old = _linux(
-        tmp_path / "old",
-        "4.19.0",
         "const u32 kvm_cpuid_7_0_ebx_x86_features =\n\tF(AVX2) | f_mpx;\n",
         svm="static bool svm_mpx_supported(void)\n{\n\treturn false;\n}\n",
     )
     new = _linux(
-        tmp_path / "new",
-        "7.2.8",
         "\tkvm_cpu_cap_init(CPUID_7_0_EBX,\n\t\tF(AVX2), /* F(RTM), */\n\t\tVENDOR_F(MPX),\n\t);\n",
         vmx="\tif (kvm_mpx_supported())\n\t\tkvm_cpu_cap_check_and_set(X86_FEATURE_MPX);\n",
     )
     newest = flags(new)
-    first, last = kernel(old, newest), kernel(new, newest)
+    first, last = kernel(old, newest, "4.19.0"), kernel(new, newest, "7.2.8")
     assert first.has(AVX2, "amd") and first.has(MPX, "intel") and not first.has(MPX, "amd")
     assert last.kinds == {AVX2: "listed", MPX: "vendor"}
     assert last.changes == {MPX: ["intel: set if kvm_mpx_supported()"]}
 
 
-def test_an_else_branch_stands_under_the_opposite_condition(tmp_path):
+def test_an_else_branch_stands_under_the_opposite_condition():
     svm = "\tif (many) {\n\t\tgo();\n\t} else {\n\t\tkvm_cpu_cap_set(X86_FEATURE_MPX);\n\t}\n"
-    tree = _linux(tmp_path, "7.2.8", "", svm=svm)
-    assert kernel(tree, flags(tree)).changes == {MPX: ["amd: set if !(many)"]}
+    tree = _linux("", svm=svm)
+    assert kernel(tree, flags(tree), "7.2.8").changes == {MPX: ["amd: set if !(many)"]}
 
 
 QEMU = """\
@@ -70,20 +58,18 @@ FeatureWordInfo feature_word_info[FEATURE_WORDS] = {
 """
 
 
-def test_qemus_properties_and_rules_are_read_and_dated(tmp_path):
-    for name, text in {
+def test_qemus_properties_and_rules_are_read_and_dated():
+    files = {
         "VERSION": "10.2.2\n",
         "target/i386/cpu.c": QEMU,
         "target/i386/cpu.h": "#define CPUID_7_0_EBX_AVX2 (1U << 5)\n",
-    }.items():
-        (tmp_path / "q" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "q" / name).write_text(text)
-    found = emulator(tmp_path / "q")
+    }
+    found = emulator(files)
     assert found.properties == {AVX2: "avx2"}
     assert found.rules == {AVX2: "unmigratable"}
     text = "\tkvm_cpu_cap_init(CPUID_7_0_EBX, F(AVX2));\n"
-    trees = [_linux(tmp_path / v, v, t) for v, t in (("5.4.0", ""), ("6.1.0", text))]
-    newest = flags(trees[-1])
-    (row,) = rows([kernel(tree, newest) for tree in trees], [found])
+    trees = {"5.4.0": _linux(""), "6.1.0": _linux(text)}
+    newest = flags(trees["6.1.0"])
+    (row,) = rows([kernel(tree, newest, version) for version, tree in trees.items()], [found])
     assert row["amd_since"] == "5.4.0..6.1.0"
     assert row["qemu_since"] == "..10.2.2"

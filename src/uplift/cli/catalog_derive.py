@@ -26,7 +26,7 @@ def add_derive(actions: Any) -> None:
         nargs="+",
         metavar="TREE",
         help="an unpacked source, a tarball, a git repository (all its releases), or "
-        "REPOSITORY@REVISION",
+        "REPOSITORY@REVISION[=VERSION]",
     )
     parser.add_argument("--write", action="store_true", help="apply the changes")
     parser.add_argument(
@@ -34,6 +34,11 @@ def add_derive(actions: Any) -> None:
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="a catalog's data; default: the one installed"
+    )
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="forget what the projects' tables tell of versions that are not among the trees",
     )
     parser.add_argument("--json", action="store_true", help=f"print {SCHEMA} JSON")
     parser.set_defaults(run=run_derive)
@@ -50,7 +55,7 @@ def run_derive(args: argparse.Namespace) -> int:
     texts = _texts(data)
     projects = _projects(args.project)
     trees = (tree for argument in args.trees for tree in read_trees(argument, projects))
-    proposal = propose(trees, load_catalog(data), texts)
+    proposal = propose(trees, load_catalog(data), texts, args.fresh)
     if args.write:
         for change in proposal.changes:
             (data / change.path).parent.mkdir(exist_ok=True)
@@ -69,7 +74,7 @@ def _texts(data: Path) -> dict[str, str]:
             "it has no directory called features",
             "name a catalog's data directory",
         )
-    files = [*(data / "since").glob("*.csv"), *(data / "features").glob("*.toml")]
+    files = [*data.glob("*.csv"), *data.glob("since/*.csv"), *data.glob("features/*.toml")]
     return {file.relative_to(data).as_posix(): file.read_text("utf-8") for file in sorted(files)}
 
 

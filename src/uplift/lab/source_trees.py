@@ -14,6 +14,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -47,13 +48,18 @@ def read_trees(argument: str, projects: Sequence[Project]) -> Iterator[SourceTre
     """Yield every version that one argument holds, with the files that its project's module reads.
 
     :param argument: an unpacked tree, a tarball, or a git repository; of a repository all
-        releases, or ``REPOSITORY@REVISION`` for one revision.
+        releases, or ``REPOSITORY@REVISION`` for one revision. ``=VERSION`` after the revision
+        counts it as that version: the commit at which a release's branch begins.
     :raises UpliftError: it cannot be read, or is none of ``projects``.
     """
-    path, _, revision = (argument, "", "") if Path(argument).exists() else argument.rpartition("@")
+    path, _, told = (argument, "", "") if Path(argument).exists() else argument.rpartition("@")
     place = Path(path or argument)
-    if place.is_dir() and (revision or _is_repository(place)):
-        yield from _Repository(place).trees(projects, revision)
+    revision, _, version = told.partition("=")
+    if place.is_dir() and revision:
+        tree = _repository(place).revision(revision, projects)
+        yield replace(tree, version=version or tree.version)
+    elif place.is_dir() and _is_repository(place):
+        yield from _repository(place).releases(projects)
     elif place.is_dir():
         yield recognise(argument, _from_directory(place, _wanted(projects)), projects)
     elif place.is_file():
@@ -174,6 +180,12 @@ class _Release:
     tagged: bool = False
 
 
+@lru_cache(maxsize=64)
+def _repository(place: Path) -> _Repository:
+    """Return one object for each repository, so that its revisions have one history."""
+    return _Repository(place)
+
+
 class _Repository:
     """A git repository, asked by its plumbing."""
 
@@ -181,16 +193,19 @@ class _Repository:
         self.place = place
         self._texts: dict[str, str] = {}  # by blob: a history has most of them many times
 
-    def trees(self, projects: Sequence[Project], revision: str) -> Iterator[SourceTree]:
-        """Yield one revision, or every release."""
-        if revision:
-            commit = self.git("rev-parse", "--verify", "--end-of-options", revision + "^{commit}")
-            yield self.tree(commit.strip(), projects)
-            return
+    def revision(self, revision: str, projects: Sequence[Project]) -> SourceTree:
+        """Read one revision."""
+        commit = self.git("rev-parse", "--verify", "--end-of-options", revision + "^{commit}")
+        return self.tree(commit.strip(), projects)
+
+    def releases(self, projects: Sequence[Project]) -> Iterator[SourceTree]:
+        """Yield every release, or the newest commit where there is none."""
         newest = self.tree("HEAD", projects)
         releases = self._releases(newest.project)
         for release in releases:
-            yield self._release(release, newest.project)
+            files = self.files(release.commit, newest.project.wanted)
+            if newest.project.version(files):  # else older than the files that are read
+                yield self._release(release, newest.project, files)
         if not releases:
             yield newest
 
@@ -215,14 +230,13 @@ class _Repository:
         return found
 
     def tree(self, commit: str, projects: Sequence[Project]) -> SourceTree:
-        """Read one commit; a version that is no release is dated as Debian dates snapshots."""
+        """Read one commit."""
         files = self.files(commit, _wanted(projects))
         tree = recognise(f"{self.place}@{commit}", files, projects)
         full = self.git("rev-parse", "--verify", commit).strip()
         return replace(tree, origin=self._origin(full), commit=full, history=self)
 
-    def _release(self, release: _Release, project: Project) -> SourceTree:
-        files = self.files(release.commit, project.wanted)
+    def _release(self, release: _Release, project: Project, files: Files) -> SourceTree:
         version = release.version or project.version(files)
         origin = "" if release.tagged else self._origin(release.commit)
         return SourceTree(project, version, files, origin, release.commit, self)
@@ -247,7 +261,7 @@ class _Repository:
         tagged.pop("", None)
         if tagged:
             return [_Release(tag, version, True) for version, tag in tagged.items()]
-        changed = self.git("log", "--format=%H", "HEAD", "--", *project.marks).split()
+        changed = self.git("log", "--format=%H", "HEAD", "--", *project.version_files).split()
         found: dict[str, _Release] = {}
         marks = patterns(project.marks)
         for commit in changed:

@@ -70,6 +70,7 @@ def riscv_names(text: str) -> Iterator[str]:
 BINUTILS = Project(
     name="binutils",
     marks=(VERSION, DATE, X86),
+    version_files=(VERSION,),
     version=version,
     paths=(ARM64, RISCV),
     names=names,

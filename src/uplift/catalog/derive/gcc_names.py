@@ -58,7 +58,8 @@ _ALIAS_TABLE = re.compile(r"processor_alias_table\[\]\s*=\s*\{(.*?)^\};", re.DOT
 def x86_options(files: Files) -> Iterator[tuple[str, str]]:
     """Yield the switches of i386.opt and the names that ``-march=`` takes."""
     for name in _RECORD.findall(files.get(X86_OPTIONS, "")):
-        yield X86_OPTIONS, f"-{name}"
+        if not name.startswith("mno-"):
+            yield X86_OPTIONS, f"-{name}"
     path, text = text_of(files, *X86_CPUS)
     table = _ALIAS_TABLE.search(text)
     for name in re.findall(r'^\s*\{"([^"]+)",', table[1] if table else "", re.MULTILINE):
@@ -70,7 +71,7 @@ def arm64_options(files: Files) -> Iterator[tuple[str, str]]:
     for path, macro, option in (
         (ARM64_CORES, "CORE", "-mcpu="),
         (ARM64_ARCHES, "ARCH", "-march="),
-        (ARM64_EXTENSIONS, "OPT_(?:FMV_)?EXTENSION", "-march=armv8-a+"),
+        (ARM64_EXTENSIONS, r"OPT_(?:FMV_)?EXTENSION(?:_ALIAS)?", "-march=armv8-a+"),
     ):
         text = without_comments(files.get(path, ""))
         for name in re.findall(rf"^AARCH64_{macro}\s*\(\"([^\"]+)\"", text, re.MULTILINE):
@@ -100,6 +101,7 @@ def riscv_options(files: Files) -> Iterator[tuple[str, str]]:
 GCC = Project(
     name="gcc",
     marks=(BASE_VERSION,),
+    version_files=(BASE_VERSION,),
     version=version,
     paths=(
         X86_OPTIONS,

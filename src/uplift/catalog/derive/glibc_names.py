@@ -31,8 +31,6 @@ def names(files: Files) -> Iterator[Known]:
     path, header = text_of(files, *X86_HEADERS)
     for name in named(header):
         yield Known("cpu-feature-name", "x86", name, path)
-    for model in sorted(models(text)):
-        yield Known("detects-model", "x86", f"6:0x{model:x}", X86)
     for chip in sorted(chips(text)):
         yield Known("detects", "x86", chip, X86)
     for name in re.findall(r"\bcpu_features->(\w+)\s*=", without_comments(files.get(ARM64, ""))):
@@ -94,7 +92,7 @@ MODELS: Mapping[str, tuple[int, ...]] = {
     "granite-rapids": (0xAD, 0xAE),
     "alder-lake": (0x97, 0x9A),
 }
-_TUNED = re.compile(r"\breturn INTEL_(?:ATOM_|BIGCORE_|MIXED_)?(\w+);")
+_TUNED = re.compile(r"(?:\breturn|\bmicroarch =) INTEL_(?:ATOM_|BIGCORE_|MIXED_)?(\w+);")
 _WORD = re.compile(r"^(\w{2,}?)(lake|rapids|forest|bridge|ridge)$")
 _ONE_WORD = frozenset(("skylake",))
 
@@ -120,6 +118,7 @@ def _codename(name: str) -> str:
 GLIBC = Project(
     name="glibc",
     marks=(VERSION, X86),
+    version_files=(VERSION,),
     version=version,
     paths=(*X86_HEADERS, ARM64),
     names=names,

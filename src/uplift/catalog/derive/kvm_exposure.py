@@ -1,21 +1,24 @@
 """Derive which CPUID bits KVM and QEMU pass on to a guest, and since which version.
 
-``python -m uplift.catalog.derive.kvm_exposure TREE…`` reads unpacked source trees of Linux and of
-QEMU, of any number of versions, and writes ``catalog/data/kvm-exposure.csv``. ``4.19.0..5.4.0``
-says that the tree of 4.19.0 lacks the bit and that of 5.4.0 has it; ``..4.10.1`` that the oldest
-tree has it.
+``uplift catalog derive TREE…`` reads sources of Linux and of QEMU, of any number of versions, into
+``catalog/data/kvm-exposure.csv``. ``4.19.0..5.4.0`` says that the tree of 4.19.0 lacks the bit and
+that of 5.4.0 has it; ``..4.10.1`` that the oldest tree has it.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
+from typing import TypeVar
 
-TABLE = Path(__file__).parents[1] / "data" / "kvm-exposure.csv"
+from uplift.catalog.derive.upstream import Files, SourceTree, without_comments
+from uplift.catalog.since import version_key
+
+TABLE = "kvm-exposure.csv"
 CPUID = "arch/x86/kvm/cpuid.c"
 CPUFEATURES = "arch/x86/include/asm/cpufeatures.h"
 REVERSE = ("arch/x86/kvm/reverse_cpuid.h", "arch/x86/kvm/cpuid.h")
@@ -29,8 +32,6 @@ QEMU_KVM = ("target/i386/kvm/kvm.c", "target/i386/kvm.c", "target-i386/kvm.c")
 _REGISTERS = ("eax", "ebx", "ecx", "edx")
 Place = tuple[int, int, int, int]  #: leaf, subleaf, register, bit
 Word = tuple[int, int, int]
-
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
 @dataclass
@@ -62,10 +63,8 @@ class Emulator:
     adds: dict[Place, str] = field(default_factory=dict)  #: ``host``, ``always``, ``if …``
 
 
-def _text(tree: Path, names: Iterable[str]) -> str:
-    found = next((tree / name for name in names if (tree / name).is_file()), None)
-    text = found.read_text(encoding="utf-8", errors="replace") if found else ""
-    return _COMMENT.sub("", text)
+def _text(files: Files, names: Iterable[str]) -> str:
+    return without_comments(next((files[name] for name in names if name in files), ""))
 
 
 def linux_version(tree: Path) -> str:
@@ -83,9 +82,9 @@ _KVM_FLAG = re.compile(
 )
 
 
-def flags(tree: Path) -> dict[str, Place]:
+def flags(files: Files) -> dict[str, Place]:
     """Return where each of the kernel's feature flags stands in CPUID."""
-    header = (tree / CPUFEATURES).read_text(encoding="utf-8", errors="replace")
+    header = files.get(CPUFEATURES, "")
     words: dict[int, Word] = {}
     for leaf, subleaf, between, number in _WORD.findall(header):
         register = re.search(r"\be([a-d])x\b", between, re.IGNORECASE)
@@ -96,7 +95,7 @@ def flags(tree: Path) -> dict[str, Place]:
         for name, word, bit in _FLAG.findall(header)
         if int(word) in words
     }
-    reverse = _text(tree, REVERSE)
+    reverse = _text(files, REVERSE)
     leaves = {
         name: (int(leaf, 0), int(subleaf, 0), _REGISTERS.index(register.lower()))
         for name, leaf, subleaf, register in _REVERSE.findall(reverse)
@@ -128,14 +127,14 @@ _ALIASES = "8000_0001_EDX"
 _OLD_NAMES = {"NRIP": "NRIPS", "GBPAGES": "GBPAGES", "LM": "LM"}
 
 
-def kernel(tree: Path, newest: Mapping[str, Place]) -> Kernel:
+def kernel(files: Files, newest: Mapping[str, Place], version: str) -> Kernel:
     """Read what one Linux tree's KVM exposes.
 
     :param newest: flags of the newest tree, for names that this tree knows in another way.
     """
-    known = {**newest, **flags(tree)}
-    found = Kernel(linux_version(tree))
-    text = _text(tree, [CPUID])
+    known = {**newest, **flags(files)}
+    found = Kernel(version)
+    text = _text(files, [CPUID])
     for new_word, new_list, old_word, old_list in _LIST.findall(text):
         alias = _ALIASES in (new_word or old_word).upper()
         for kind, name in _tokens(new_list or old_list):
@@ -145,8 +144,8 @@ def kernel(tree: Path, newest: Mapping[str, Place]) -> Kernel:
     for name in re.findall(r"kvm_cpu_cap_set\(X86_FEATURE_(\w+)\)", text):
         if known.get(name) not in found.kinds:
             _take(found, known.get(name), name, "set", False)
-    for vendor, files in VENDORS.items():
-        text = _text(tree, files)
+    for vendor, paths in VENDORS.items():
+        text = _text(files, paths)
         _vendor(found, vendor, text, known)
         refused = (name.upper() for name in _REFUSED.findall(text))
         found.withheld[vendor] = {known[name] for name in refused if name in known}
@@ -230,11 +229,11 @@ _FEATURE_WORD = re.compile(r"\[FEAT_\w+\] = \{(.*?)\n {4}\s?\},", re.DOTALL)
 _CONSTANT = re.compile(r"#define (CPUID_\w+)\s+\(1U?L?L? << (\d+)\)")
 
 
-def emulator(tree: Path) -> Emulator:
+def emulator(files: Files) -> Emulator:
     """Read which property QEMU has for each bit, and what its defaults leave out or add."""
-    found = Emulator((tree / "VERSION").read_text(encoding="utf-8").strip())
-    constants = _constants(tree)
-    table = _FEATURE_WORDS.search(_text(tree, QEMU_CPU))
+    found = Emulator(files["VERSION"].strip())
+    constants = _constants(files)
+    table = _FEATURE_WORDS.search(_text(files, QEMU_CPU))
     for body in _FEATURE_WORD.findall((table[1] if table else "") + "\n    },"):
         word = _cpuid_word(body)
         if word is None:
@@ -246,12 +245,12 @@ def emulator(tree: Path) -> Emulator:
             for bit in _rule_bits(body, rule, constants):
                 place = (*word, bit)
                 found.rules[place] = rule.replace("_", "-")
-    found.adds.update(_added(_text(tree, QEMU_KVM), constants))
+    found.adds.update(_added(_text(files, QEMU_KVM), constants))
     return found
 
 
-def _constants(tree: Path) -> dict[str, int]:
-    header = _text(tree, ("target/i386/cpu.h", "target-i386/cpu.h"))
+def _constants(files: Files) -> dict[str, int]:
+    header = _text(files, ("target/i386/cpu.h", "target-i386/cpu.h"))
     return {name: int(bit) for name, bit in _CONSTANT.findall(header)}
 
 
@@ -355,34 +354,94 @@ def _since(versions: list[str], having: list[str]) -> str:
     return f"{versions[first - 1] if first else ''}..{versions[first]}"
 
 
-def main(*trees: str) -> None:
-    """Derive the table from unpacked trees; the order does not matter."""
-    paths = [Path(tree) for tree in trees]
-    linux = sorted((p for p in paths if (p / "Makefile").is_file() and not _is_qemu(p)), key=_age)
-    qemu = sorted((p for p in paths if _is_qemu(p)), key=_age)
-    newest = flags(linux[-1])
-    kernels = [kernel(path, newest) for path in linux]
-    emulators = [emulator(path) for path in qemu]
+def table(trees: Iterable[SourceTree], before: str) -> str:
+    """Return ``kvm-exposure.csv`` with what the trees of Linux and QEMU say added to it.
+
+    :param before: the table as it is; empty for none. Where no tree is newer than its versions,
+        what it says of kinds, rules and conditions stays.
+    """
+    old = list(csv.DictReader(line for line in before.splitlines() if line[:1] != "#"))
+    kernels, emulators = _recalled(before, old)
+    own = sorted(trees, key=lambda tree: version_key(tree.version))
+    known = {row["flag"].upper(): _place(row) for row in old if row["flag"]}
+    for tree in own:
+        if tree.project.name == "linux":
+            known.update(flags(tree.files))
+    for tree in own:
+        if tree.project.name == "linux":
+            kernels[tree.version] = kernel(tree.files, known, tree.version)
+        elif tree.project.name == "qemu":
+            emulators[tree.version] = emulator(tree.files)
+    return _written(_by_age(kernels), _by_age(emulators))
+
+
+_Read = TypeVar("_Read")
+
+
+def _by_age(read: Mapping[str, _Read]) -> list[_Read]:
+    return [read[version] for version in sorted(read, key=version_key)]
+
+
+def _written(kernels: list[Kernel], emulators: list[Emulator]) -> str:
+    if not kernels or not emulators:
+        return ""  # half a table says nothing
     found = list(rows(kernels, emulators))
-    with TABLE.open("w", newline="", encoding="utf-8") as stream:
-        stream.write(f"# derived: linux {', '.join(k.version for k in kernels)}: {CPUID},\n")
-        stream.write("# derived: its vmx.c and svm.c, reverse_cpuid.h, asm/cpufeatures.h;\n")
-        stream.write(f"# derived: qemu {', '.join(e.version for e in emulators)}:\n")
-        stream.write("# derived: target/i386/cpu.c (feature_word_info), kvm.c\n")
-        table = csv.DictWriter(stream, fieldnames=list(found[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(found)
-    print(f"{TABLE.name}: {len(found)} bits from {len(kernels)} + {len(emulators)} trees")
+    out = StringIO()
+    out.write(f"# derived: linux {', '.join(k.version for k in kernels)}: {CPUID},\n")
+    out.write("# derived: its vmx.c and svm.c, reverse_cpuid.h, asm/cpufeatures.h;\n")
+    out.write(f"# derived: qemu {', '.join(e.version for e in emulators)}:\n")
+    out.write("# derived: target/i386/cpu.c (feature_word_info), kvm.c\n")
+    writer = csv.DictWriter(out, fieldnames=list(found[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return out.getvalue()
 
 
-def _is_qemu(path: Path) -> bool:
-    return (path / "VERSION").is_file()
+_Cells = dict[str, str]
 
 
-def _age(path: Path) -> list[int]:
-    version = (path / "VERSION").read_text() if _is_qemu(path) else linux_version(path)
-    return [int(part) for part in version.strip().split(".")]
+def _recalled(text: str, old: list[_Cells]) -> tuple[dict[str, Kernel], dict[str, Emulator]]:
+    """Read back what the table says of each version in its header."""
+    kernels = {version: Kernel(version) for version in _versions(text, "linux")}
+    emulators = {version: Emulator(version) for version in _versions(text, "qemu")}
+    for kern in kernels.values():
+        for row in old:
+            _recall_kernel(kern, row, _place(row))
+    for emul in emulators.values():
+        for row in old:
+            _recall_emulator(emul, row, _place(row))
+    return kernels, emulators
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _versions(text: str, project: str) -> list[str]:
+    told = re.search(rf"^# derived: {project} ([^:]+):", text, re.MULTILINE)
+    return told[1].split(", ") if told else []
+
+
+def _place(row: _Cells) -> Place:
+    register = _REGISTERS.index(row["register"])
+    return int(row["leaf"], 16), int(row["subleaf"], 16), register, int(row["bit"])
+
+
+def _recall_kernel(found: Kernel, row: _Cells, place: Place) -> None:
+    has = [vendor for vendor in VENDORS if _reached(row[f"{vendor}_since"], found.version)]
+    if not has:
+        return
+    found.kinds[place], found.names[place] = row["kvm"], row["flag"]
+    found.changes[place] = [part for part in row["kvm_when"].split("; ") if part]
+    for vendor in VENDORS.keys() - has:
+        found.withheld.setdefault(vendor, set()).add(place)
+
+
+def _recall_emulator(found: Emulator, row: _Cells, place: Place) -> None:
+    if _reached(row["qemu_since"], found.version):
+        found.properties[place] = row["property"]
+    if _reached(row["adds_since"], found.version):
+        found.adds[place] = row["qemu_adds"]
+    if row["qemu_rule"]:
+        found.rules[place] = row["qemu_rule"]
+
+
+def _reached(cell: str, version: str) -> bool:
+    since = cell.partition("..")[2]
+    return bool(since) and version_key(version) >= version_key(since)

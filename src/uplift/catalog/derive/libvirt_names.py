@@ -55,6 +55,7 @@ def _parsed(path: str, text: str) -> Element:
 LIBVIRT = Project(
     name="libvirt",
     marks=(BUILD, FEATURES),
+    version_files=(BUILD,),
     version=version,
     paths=(MAP,),
     names=names,

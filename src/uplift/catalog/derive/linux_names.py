@@ -136,6 +136,7 @@ def kconfig(files: Files) -> Iterator[tuple[str, str]]:
 LINUX = Project(
     name="linux",
     marks=("Makefile", CPUFEATURES),
+    version_files=("Makefile",),
     version=version,
     paths=(MKCAPFLAGS, XFEATURES, XSTATE, ARM64, *RISCV, RISCV_VENDORS, *KVM),
     many=KCONFIG,

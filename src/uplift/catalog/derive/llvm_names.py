@@ -147,6 +147,7 @@ def _riscv(files: Files) -> Iterator[tuple[str, str]]:
 LLVM = Project(
     name="llvm",
     marks=VERSIONS,
+    version_files=VERSIONS,
     version=version,
     paths=(
         *OPTIONS,

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from uplift.catalog.derive import since_layers, since_table
+from uplift.catalog.derive import kvm_exposure, since_layers, since_table
 from uplift.catalog.derive.since_table import Reading
 from uplift.catalog.derive.upstream import Key, SourceTree
 from uplift.catalog.derive.wanted import wanted
@@ -64,10 +64,13 @@ class Proposal:
     kept: tuple[Cell, ...]
 
 
-def propose(trees: Iterable[SourceTree], catalog: Catalog, data: Mapping[str, str]) -> Proposal:
+def propose(
+    trees: Iterable[SourceTree], catalog: Catalog, data: Mapping[str, str], fresh: bool = False
+) -> Proposal:
     """Compare what the trees have with the catalog's data.
 
     :param data: the text of ``since/*.csv`` and ``features/*.toml``, by path below the data.
+    :param fresh: whether a table forgets the versions that are not among the trees.
     :raises CatalogError: a table in ``data`` is not of the form.
     """
     by_project: dict[str, list[SourceTree]] = {}
@@ -78,9 +81,16 @@ def propose(trees: Iterable[SourceTree], catalog: Catalog, data: Mapping[str, st
     cells: list[Cell] = []
     for project, own in by_project.items():
         path = f"since/{project}.csv"
-        text, changed = _table(project, own, asked.get(project, frozenset()), data.get(path, ""))
+        names = asked.get(project, frozenset())
+        text, changed = _table(project, own, names, data.get(path, ""), fresh)
         after[path] = text
         cells += (Cell(path, *cell) for cell in changed)
+    exposure = kvm_exposure.table(
+        (tree for own in by_project.values() for tree in own), data.get(kvm_exposure.TABLE, "")
+    )
+    if exposure and {"linux", "qemu"} & by_project.keys():
+        after[kvm_exposure.TABLE] = exposure
+        cells += _changed_lines(data.get(kvm_exposure.TABLE, ""), exposure)
     layers = since_layers.propose(after, catalog)
     after.update(layers.texts)
     cells += (Cell(*cell) for cell in layers.cells)
@@ -93,12 +103,11 @@ def propose(trees: Iterable[SourceTree], catalog: Catalog, data: Mapping[str, st
 
 
 def _table(
-    project: str, trees: list[SourceTree], asked: frozenset[Key], before: str
+    project: str, trees: list[SourceTree], asked: frozenset[Key], before: str, fresh: bool
 ) -> tuple[str, list[tuple[str, str, str, str]]]:
     """Return a project's table with the trees in it, and the cells that differ."""
-    readings = since_table.merge(
-        since_table.recall(project, before), [since_table.reading_of(tree) for tree in trees]
-    )
+    recalled = () if fresh else since_table.recall(project, before)
+    readings = since_table.merge(recalled, [since_table.reading_of(tree) for tree in trees])
     found = since_table.brackets(readings, asked)
     rows = list(read_rows(project, before)) if before else []
     old = {row.key: row.since for row in rows}
@@ -148,6 +157,19 @@ def _differences(
             where = f"{project} {since.version or newest} {since.source}".strip()
             commit = f" {commits[key]}" if key in commits else ""
             yield f"{kind} {name}" + (f" ({arch})" if arch else ""), before, after, where + commit
+
+
+def _changed_lines(before: str, after: str) -> Iterator[Cell]:
+    """Yield the rows of KVM's table that differ; a row's first four cells name its bit."""
+    old, new = (
+        {tuple(line.split(",")[:4]): line for line in text.splitlines() if line[:1] != "#"}
+        for text in (before, after)
+    )
+    source = f"linux {kvm_exposure.CPUID}, qemu {kvm_exposure.QEMU_CPU[0]}"
+    for place in sorted({*old, *new}):
+        if old.get(place) != new.get(place):
+            subject = f"cpuid.{'.'.join(place[:3])} bit {place[3]}"
+            yield Cell(kvm_exposure.TABLE, subject, old.get(place, ""), new.get(place, ""), source)
 
 
 def _told(since: Since | None) -> str:

@@ -88,6 +88,7 @@ def riscv_properties(text: str) -> frozenset[str]:
 QEMU = Project(
     name="qemu",
     marks=(VERSION, X86),
+    version_files=(VERSION,),
     version=version,
     paths=(
         *X86_KVM,

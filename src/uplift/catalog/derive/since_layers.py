@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from uplift.catalog.derive.upstream import Key
 from uplift.catalog.derive.wanted import names_in
-from uplift.catalog.model import Catalog, Feature, Layer, LayerNeed
+from uplift.catalog.model import All, Catalog, Feature, Layer, LayerNeed, Not, Predicate, Test
 from uplift.catalog.since import SERIES, Since, read_rows, series_of, version_key
 
 CellTexts = tuple[str, str, str, str, str]  #: file, subject, before, after, source
@@ -83,13 +83,26 @@ def _of_layer(
 
     None where a name is not in the tables, or where its bracket is wider than one release.
     """
-    keys = [key for owner, key in names_in(layer.needs, feature) if owner == project]
+    keys = _required(project, layer.needs, feature)
     known = [(brackets.get((project, key)), key) for key in dict.fromkeys(keys)]
     sinces = [(since, key) for since, key in known if since is not None and since.version]
     if not sinces or len(sinces) != len(known):
         return None
     last = max(sinces, key=lambda pair: version_key(pair[0].version))
     return last if is_tight(project, last[0]) and not last[0].gone else None
+
+
+def _required(project: str, predicate: Predicate, feature: Feature) -> list[Key]:
+    """Return the names that a predicate cannot do without; none where alternatives differ."""
+    if isinstance(predicate, Test):
+        return [key for owner, key in names_in(predicate, feature) if owner == project]
+    if isinstance(predicate, Not):
+        return []
+    parts = [_required(project, part, feature) for part in predicate.parts]
+    if isinstance(predicate, All):
+        return list(dict.fromkeys(key for part in parts for key in part))
+    named = [part for part in parts if part]
+    return named[0] if all(part == named[0] for part in named[1:]) and named else []
 
 
 def is_tight(project: str, since: Since) -> bool:

@@ -39,8 +39,8 @@ class Known:
 class Project:
     """How one upstream project is read.
 
-    :param marks: files that tell its version, oldest layout last; a tree that has none of them is
-        another project's.
+    :param marks: files that tell the project and its version.
+    :param version_files: those of them that change with every release.
     :param version: the version that the files tell; empty where they are not this project's.
     :param paths: patterns of the files that are read, beside the marks.
     :param names: every name in them.
@@ -51,6 +51,7 @@ class Project:
 
     name: str
     marks: tuple[str, ...]
+    version_files: tuple[str, ...]
     version: Callable[[Files], str]
     paths: tuple[str, ...]
     names: Callable[[Files], Iterator[Known]]

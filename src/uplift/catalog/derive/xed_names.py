@@ -30,6 +30,7 @@ def names(files: Files) -> Iterator[Known]:
 XED = Project(
     name="xed",
     marks=(VERSION,),
+    version_files=(VERSION,),
     version=version,
     paths=(CHIPS, CPUID),
     names=names,
