@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from uplift.cli import output
+from uplift.cli import catalog_patches, output
+from uplift.cli.catalog_derive import add_derive
 from uplift.cli.targets import add_overlay_option, catalog_of_user, find_feature
 from uplift.errors import FOUND, UpliftError
 
@@ -22,6 +23,8 @@ def add_to(commands: Any) -> None:
     _add_list(actions)
     _add_show(actions)
     _add_check(actions)
+    add_derive(actions)
+    catalog_patches.add_to(actions)
 
 
 def _add_list(actions: Any) -> None:
