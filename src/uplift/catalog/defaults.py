@@ -42,6 +42,7 @@ class Setting:
     :param most: architecture to the highest number that its kernel can be built with.
     :param boot: value to boot parameter; the value ``*`` stands for any, ``{value}`` for it.
     :param boot_needs: the option without which the boot parameter does nothing.
+    :param bound: its values are an architecture's own.
     :param follows: why it is what it is, where nobody sets it.
     """
 
@@ -66,6 +67,7 @@ class Setting:
     sysctl: Mapping[str, str] = field(default_factory=dict)
     command: Mapping[str, str] = field(default_factory=dict)
     command_needs: str = ""
+    bound: bool = False
     follows: str = ""
 
     @property
@@ -200,6 +202,7 @@ def _setting(entry: Mapping[str, Any]) -> Setting:
         sysctl=_by_value(entry.get("sysctl", {})),
         command=_by_value(entry.get("command", {})),
         command_needs=entry.get("command_needs", ""),
+        bound=entry.get("bound", False),
         follows=entry.get("follows", ""),
     )
 

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from uplift.report.difference import HEADINGS, counts, heading, remedy, side_line
 from uplift.report.html import visible
+from uplift.report.labels import Marks
 from uplift.resolve.difference_model import CAUSES, Comparison, PlatformDifference
 
 
@@ -25,6 +26,7 @@ def render_comparison(comparison: Comparison) -> str:
         remedy=remedy,
         side_line=side_line,
         words=_words,
+        marks=Marks(comparison.labels),
     )
 
 

@@ -32,7 +32,7 @@ def compare(sides: Sequence[Side], catalog: Catalog, defaults: Defaults) -> Comp
     """
     settings = list(compare_settings(sides, defaults))
     features = compare_features(sides, catalog, defaults.kernel)
-    met, elsewhere = _of_architectures(settings)
+    met, elsewhere = _of_architectures(settings, sides)
     differences = [
         *met,
         *features.differences,
@@ -67,10 +67,11 @@ def _rank(difference: PlatformDifference) -> tuple[int, int, int, str]:
 
 
 def _of_architectures(
-    settings: Sequence[PlatformDifference],
+    settings: Sequence[PlatformDifference], sides: Sequence[Side]
 ) -> tuple[list[PlatformDifference], list[Counted]]:
-    """Put aside settings that one architecture has and the other cannot have."""
-    inherent = [d for d in settings if d.cause is Cause.INHERENT and "none" in d.values]
+    """Put aside what is an architecture's own, where several are compared."""
+    archs = {side.arch for side in sides}
+    inherent = [d for d in settings if d.cause is Cause.INHERENT and len(archs) > 1]
     rows = tuple(Row(d.title, d.values) for d in inherent)
     title = "settings of one architecture"
     counted = [Counted(Kind.DEFAULT, "default-architecture", title, Cause.INHERENT, rows)]

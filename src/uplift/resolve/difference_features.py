@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from uplift.catalog.kernel_options import KernelOptions, Offer
+from uplift.catalog.labels import labels_of, union
 from uplift.catalog.model import All, Any, Catalog, Layer, Not, Predicate, Test
 from uplift.catalog.predicate import tests
 from uplift.resolve.difference_model import (
@@ -186,12 +187,19 @@ def _merged(found: Sequence[_Found]) -> Iterator[PlatformDifference]:
             values=first.values,
             cause=first.cause,
             why=_joined([one.why for one in group]),
-            change=_joined([one.change for one in group if one.change]),
-            source="the catalog's needs of each feature",
+            change=_changes([one.change for one in group if one.change]),
+            source=_source(first),
             worth=first.resolution.feature.worth,
             area=first.layer.value,
             names=names,
+            labels=union(*(labels_of(one.resolution.feature) for one in group)),
         )
+
+
+def _source(found: _Found) -> str:
+    needs = found.resolution.feature.layers
+    source = next(need.source for need in needs if need.name is found.layer)
+    return f"{source.kind}: {source.text}"
 
 
 def _joined(texts: Sequence[str]) -> str:
@@ -203,12 +211,21 @@ def _joined(texts: Sequence[str]) -> str:
     return "; ".join(before + ", ".join(filter(None, rest)) for before, rest in said.items())
 
 
+def _changes(texts: Sequence[str]) -> str:
+    """Return the distinct changes; the side that they are for is said once."""
+    side, _, _ = texts[0].partition(": ") if texts else ("", "", "")
+    return "; ".join(
+        text if number == 0 else text.removeprefix(f"{side}: ")
+        for number, text in enumerate(dict.fromkeys(texts))
+    )
+
+
 def _of_silicon(found: Sequence[_Found]) -> Iterator[Counted]:
     if found:
         rows = tuple(Row(one.resolution.feature.id, one.values) for one in found)
-        yield Counted(
-            Kind.FEATURE, "feature-silicon", "features that one silicon lacks", Cause.INHERENT, rows
-        )
+        labels = union(*(labels_of(one.resolution.feature) for one in found))
+        title = "features that one silicon lacks"
+        yield Counted(Kind.FEATURE, "feature-silicon", title, Cause.INHERENT, rows, labels)
 
 
 def _of_one_architecture(judged: Sequence[Resolutions], common: set[str]) -> Iterator[Counted]:
@@ -219,4 +236,8 @@ def _of_one_architecture(judged: Sequence[Resolutions], common: set[str]) -> Ite
     )
     if rows:
         title = "features of one architecture's processors"
-        yield Counted(Kind.FEATURE, "feature-architecture", title, Cause.INHERENT, rows)
+        features = (
+            of_side[name].feature for of_side in judged for name in every if name in of_side
+        )
+        labels = union(*map(labels_of, features))
+        yield Counted(Kind.FEATURE, "feature-architecture", title, Cause.INHERENT, rows, labels)

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from uplift.catalog.kernel_options import KernelOptions, Offer
+from uplift.catalog.labels import union
+from uplift.catalog.model import UNLABELLED, Labels
 from uplift.facts.annotations import GENERIC, Annotations
 from uplift.facts.config_text import read_config
 from uplift.facts.model import Fact, Facts, Value
@@ -72,7 +74,8 @@ class Side:
     :param kind: ``machine`` or ``release``.
     :param release: the release's id; empty for a machine that does not tell.
     :param stated: facts that documents state, kernel options among them.
-    :param annotations: the policy of its kernel, where one was given or recorded.
+    :param annotations: the policy of its kernel, where one was given.
+    :param labels: of the overlays that it comes from.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Side:
     stated: Mapping[str, Fact] = field(default_factory=dict)
     annotations: Annotations | None = None
     flavour: str = GENERIC
+    labels: Labels = UNLABELLED
 
     @cached_property
     def arch(self) -> str:
@@ -156,6 +160,8 @@ def offer(kernel: KernelOptions, option: str, side: Side, other: Side) -> Offer:
     What one version cannot have and another can on the same architecture came with the version.
     """
     found = kernel.offer(option, side.kernel, side.arch)
+    if found is Offer.NOT_THIS_VERSION and same_kernel(side, other):
+        return Offer.UNKNOWN  # a later point release than the one that was read
     if found is Offer.NOT_THIS_ARCHITECTURE and side.arch == other.arch:
         return Offer.NOT_THIS_VERSION
     return found
@@ -194,6 +200,7 @@ class PlatformDifference:
     worth: int = 3
     area: str = ""
     names: tuple[str, ...] = ()
+    labels: Labels = UNLABELLED
 
 
 class Row(NamedTuple):
@@ -213,6 +220,7 @@ class Counted:
     title: str
     cause: Cause
     rows: tuple[Row, ...]
+    labels: Labels = UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -231,6 +239,10 @@ class Comparison:
     not_compared: tuple[str, ...]
     compared: Mapping[Kind, int]
 
-    def caused_by(self, cause: Cause) -> tuple[PlatformDifference, ...]:
-        """Return the differences of one cause."""
-        return tuple(d for d in self.differences if d.cause is cause)
+    @property
+    def labels(self) -> Labels:
+        """The labels of every overlay that the comparison was made from."""
+        labelled: list[Labels] = [side.labels for side in self.sides]
+        labelled += [difference.labels for difference in self.differences]
+        labelled += [group.labels for group in self.counted]
+        return union(*labelled)

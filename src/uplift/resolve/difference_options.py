@@ -68,19 +68,24 @@ def _counted(found: dict[str, list[Row]], sides: Sequence[Side]) -> Iterator[Cou
 
 def _group(option: str, sides: Sequence[Side], defaults: Defaults) -> tuple[str, str]:
     noise = defaults.noise_of(option)
-    if noise:
-        return noise, ""
     a, b = _pair(option, sides)
     one, other = a.named(option), b.named(option)
+    if one is not None and other is not None and noise != "build":
+        note = a.note(option) or b.note(option) or _reason(option, a, b, defaults)
+        if note:
+            return "noted", note
+    if noise:
+        return noise, ""
     if one is None or other is None:
         return _on_one_side(option, a, b, defaults), ""
-    note = a.note(option) or b.note(option)
-    if note:
-        return "noted", note
-    reason = next((r for r in defaults.reasons if r.name == option), None)
-    if reason and (not reason.arch or a.arch in reason.arch or b.arch in reason.arch):
-        return "noted", f"{reason.why} ({reason.source.text})"
     return _valued({one, other}), ""
+
+
+def _reason(option: str, a: Side, b: Side, defaults: Defaults) -> str:
+    for reason in defaults.reasons:
+        if reason.name == option and (not reason.arch or {a.arch, b.arch} & set(reason.arch)):
+            return f"{reason.why} ({reason.source.text})"
+    return ""
 
 
 def _pair(option: str, sides: Sequence[Side]) -> tuple[Side, Side]:

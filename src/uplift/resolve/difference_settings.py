@@ -170,11 +170,16 @@ class _Pair:
         reason = self._reason(defaults)
         if reason:
             return _Judged(Cause.INTENDED, reason.why, source=reason.source.text)
+        note = self._note()
+        if note:
+            return note
+        if self.setting.bound and self.sides[0].arch != self.sides[1].arch:
+            return _Judged(Cause.INHERENT, "each architecture has its own")
         if not all(told.there for told in self.answers):
             return self._only_on_one_side(defaults)
         if self.setting.follows:
             return _Judged(Cause.INHERENT, self.setting.follows)
-        return self._avoidable() or self._out_of_reach(defaults)
+        return self._avoidable(defaults) or self._out_of_reach(defaults)
 
     def _reason(self, defaults: Defaults) -> Reason | None:
         names = {self.setting.id, *self.setting.decided_by}
@@ -183,6 +188,15 @@ class _Pair:
                 not reason.arch or any(side.arch in reason.arch for side in self.sides)
             ):
                 return reason
+        return None
+
+    def _note(self) -> _Judged | None:
+        """Return what the annotations say of an option that decides and differs."""
+        for option in self.setting.decided_by:
+            a, b = (side.named(option) for side in self.sides)
+            note = next((text for side in self.sides if (text := side.note(option))), "")
+            if note and a != b:
+                return _Judged(Cause.INTENDED, note, source=f"annotations: {CONFIG}{option}")
         return None
 
     def _to_be_changed(self) -> int:
@@ -219,12 +233,13 @@ class _Pair:
             return _Judged(Cause.AVOIDABLE, f"{linux(side)} offers it on {side.arch}", change)
         return _Judged(Cause.UNKNOWN, f"the kernel of {side.name} does not offer it")
 
-    def _avoidable(self) -> _Judged | None:
+    def _avoidable(self, defaults: Defaults) -> _Judged | None:
         side, asked = self.sides[self.changed], self.answers[1 - self.changed].value
         wanted = self._reachable(asked, side)
         if wanted == self.answers[self.changed].value:
             return _Judged(Cause.INHERENT, f"{side.arch} allows no more than {wanted}")
-        changes = list(self._changes(wanted, side))
+        possible = self._is_possible(wanted, side, defaults)
+        changes = list(self._changes(wanted, side)) if possible else []
         if not changes:
             return None
         limit = f"{side.arch} allows up to {wanted}" if wanted != asked else ""
@@ -245,14 +260,24 @@ class _Pair:
         )
         return [option for option in options if side.named(option) is None]
 
+    def _is_possible(self, wanted: str, side: Side, defaults: Defaults) -> bool:
+        """Say whether the side's kernel and driver know the value at all."""
+        offered = side.value(self.setting.offered) if self.setting.offered else None
+        if isinstance(offered, frozenset):
+            return wanted in offered
+        if self._lacking_elements(wanted, side):
+            return False
+        options = self._deciding(wanted) if self.setting.form == "choices" else ()
+        if side.config is None or not options or wanted == self.setting.otherwise:
+            return True
+        if any(side.named(option) is not None for option in options):
+            return True
+        kernel = defaults.kernel
+        found = {kernel.offer(option, side.kernel, side.arch) for option in options}
+        return not side.config.whole and Offer.YES in found
+
     def _changes(self, wanted: str, side: Side) -> Iterator[str]:
         """Yield what makes the setting ``wanted``, the least effort first."""
-        if self._lacking_elements(wanted, side):
-            return
-        if self.setting.offered:
-            offered = side.value(self.setting.offered)
-            if isinstance(offered, frozenset) and wanted not in offered:
-                return
         told = _told(self.setting.sysctl, wanted)
         if told:
             yield f"sysctl {told}"

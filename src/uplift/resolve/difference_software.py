@@ -157,17 +157,21 @@ def _source_version(version: str | None) -> str | None:
 
 
 def _package_group(name: str, versions: Sequence[str | None], sides: Sequence[Side]) -> str:
+    """Name the group; of releases, one recipe decides what is installed on every architecture."""
     if None not in versions:
         return "versions"
     several = len({side.arch for side in sides}) > 1
-    return "architecture" if several and _ARCHITECTURE.search(name) else "presence"
+    recorded = all(side.kind == "release" for side in sides)
+    if several and (recorded or _ARCHITECTURE.search(name)):
+        return "architecture"
+    return "presence"
 
 
 def _package_counted(group: str, rows: Sequence[Row], one_system: bool) -> Counted:
     titles = {
         "versions": "packages in another version",
         "presence": "packages that only some sides have",
-        "architecture": "packages of one architecture",
+        "architecture": "packages that only one architecture's software needs",
     }
     cause = Cause.AVOIDABLE if one_system else Cause.RELEASE
     if group == "architecture":
