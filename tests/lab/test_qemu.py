@@ -50,12 +50,12 @@ def test_a_comma_in_a_path_stays_one_path(tmp_path: Path) -> None:
 
 def test_the_users_words_come_last_on_the_command_line(tmp_path: Path) -> None:
     argv = command(request(tmp_path, append="panic=0 mitigations=off"), tmp_path)
-    assert argv[-1].endswith("panic=-1 panic=0 mitigations=off")
+    assert argv[-1].endswith(" panic=0 mitigations=off") and "panic=-1 " in argv[-1]
 
 
 def test_an_architecture_that_nobody_described_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="riscv64"):
-        boot(request(tmp_path, arch="riscv64"))
+    with pytest.raises(TargetError, match="vax"):
+        boot(request(tmp_path, arch="vax"))
 
 
 def fake_emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

@@ -15,11 +15,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from uplift.errors import TargetError
-from uplift.lab import apt, initramfs, process
+from uplift.lab import apt, initramfs, process, release_sources
+from uplift.lab.kernel_package import Kernel, kernel_in, unpack_package
+
+__all__ = ["Kernel", "Userland", "fetch_kernel", "fetch_userland", "kernel_in"]
 
 DEBIAN_ARCH = {
     "x86_64": "amd64",
@@ -32,28 +36,21 @@ KERNEL_PACKAGES = ("linux-image-cloud-{}", "linux-image-{}", "linux-image-virtua
 _PYTHON_PACKAGES = ("python3-minimal", "libpython3-stdlib")
 #: What the interpreter needs of their dependencies; the rest (dpkg, tar, Kerberos, …) stays out.
 _NEEDED = re.compile(r"(python3|libpython3|libc6|libexpat1|zlib1g|libffi|libgcc-s1|libm-)")
+#: Directories that the collector imports nothing from: an emulated machine unpacks 100 MiB/s.
 _NOT_NEEDED = frozenset(
-    ("share", "dist-packages", "gconv", "ensurepip", "lib2to3", "pydoc_data", "idlelib")
+    (
+        *("share", "dist-packages", "gconv", "ensurepip", "lib2to3", "pydoc_data", "idlelib"),
+        *("asyncio", "email", "http", "html", "unittest", "distutils", "xml", "xmlrpc", "tkinter"),
+        *("multiprocessing", "concurrent", "test", "curses", "sqlite3", "wsgiref", "dbm"),
+        *("urllib", "venv", "zoneinfo", "logging", "tomllib"),
+    )
 )
-_KERNEL_PART = re.compile(r"linux-(image|modules)-[0-9][\w.+~-]*\Z")
+_KERNEL_PART = re.compile(r"linux-(image|modules|binary|base)-(unsigned-)?[0-9][\w.+~-]*\Z")
 #: Files of the archive all have the same time, so a check by time would discard the byte code.
-_COMPILE_ALL = ("compileall", "-q", "--invalidation-mode", "unchecked-hash", "-r", "2")
-_LAYOUT = "boot-1"  #: another number for another arrangement, so that no old cache is misread
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel as its packages hold it.
-
-    :param modules_dir: ``lib/modules/<release>``.
-    :param config: the build's configuration, None where the package has none.
-    """
-
-    release: str
-    image: Path
-    modules_dir: Path
-    config: Path | None
-    arch: str
+_COMPILE_ALL = ("compileall", "-q", "-b", "--invalidation-mode", "unchecked-hash", "-r", "2")
+#: Architectures that a machine's own release may lack, with the suite that has them since.
+_SUITE_SINCE = {"riscv64": "trixie"}
+_LAYOUT = "boot-2"  #: another number for another arrangement, so that no old cache is misread
 
 
 def default_cache() -> Path:
@@ -63,7 +60,11 @@ def default_cache() -> Path:
 
 
 def fetch_kernel(
-    arch: str, package: str = "", cache: Path | None = None, refresh: bool = False
+    arch: str,
+    package: str = "",
+    cache: Path | None = None,
+    refresh: bool = False,
+    suite: str = "",
 ) -> Kernel:
     """Return a distribution's kernel, from the cache or else from apt.
 
@@ -71,34 +72,16 @@ def fetch_kernel(
     :param package: what to install for a kernel (``linux-image-amd64``); empty: the smallest of
         the distribution's standard ones.
     :param refresh: ask apt for the newest version even where the cache has one.
+    :param suite: whose packages; empty: those of this machine's own apt configuration.
     :raises TargetError: apt has no such package or cannot fetch it.
     """
-    store = _Store(arch, cache or default_cache())
+    store = _Store(arch, cache or default_cache(), suite)
     with store.locked():
         place = store.latest(f"kernel-{package or 'default'}", refresh)
         if place is None:
             place = _unpack_kernel(store, _kernel_parts(store, package))
             store.remember(f"kernel-{package or 'default'}", place)
     return kernel_in(place, arch)
-
-
-def kernel_in(place: Path, arch: str) -> Kernel:
-    """Return the kernel unpacked below ``place``.
-
-    :raises TargetError: there is none.
-    """
-    images = sorted((place / "boot").glob("vmlinu[xz]-*"))
-    if not images:
-        raise TargetError(
-            f"cannot boot a kernel from {place}",
-            "there is no boot/vmlinuz-<release> in it",
-            "name a directory where a kernel package was unpacked",
-        )
-    release = images[-1].name.partition("-")[2]
-    config = place / "boot" / f"config-{release}"
-    tops = [place / top / "lib/modules" / release for top in ("", "usr")]
-    modules = next((top for top in tops if top.is_dir()), tops[0])
-    return Kernel(release, images[-1], modules, config if config.is_file() else None, arch)
 
 
 @dataclass(frozen=True)
@@ -118,7 +101,15 @@ def fetch_userland(arch: str, cache: Path | None = None, refresh: bool = False) 
 
     :raises TargetError: apt has no Python for ``arch`` or cannot fetch it.
     """
-    store = _Store(arch, cache or default_cache())
+    try:
+        return _userland_of(_Store(arch, cache or default_cache()), refresh)
+    except TargetError:
+        if arch not in _SUITE_SINCE:
+            raise
+    return _userland_of(_Store(arch, cache or default_cache(), _SUITE_SINCE[arch]), refresh)
+
+
+def _userland_of(store: _Store, refresh: bool) -> Userland:
     with store.locked():
         place = store.latest("userland", refresh)
         if place is None:
@@ -158,15 +149,10 @@ def _kernel_parts(store: _Store, package: str) -> tuple[str, ...]:
 def _unpack_kernel(store: _Store, parts: Sequence[str]) -> Path:
     with store.workshop() as work:
         packages = store.apt.download(parts, work)
+        (work / "kept").mkdir()
         for package in packages:
-            apt.unpack(package, work / "root")
-        kept = work / "kept"
-        for path in sorted((work / "root").glob("boot/*")):
-            if path.name.startswith(("vmlinu", "config-")):
-                _move(path, kept / "boot" / path.name)
-        for path in sorted((work / "root").glob("**/lib/modules/*/**/*virtio*.ko*")):
-            _move(path, kept / path.relative_to(work / "root"))
-        return store.keep(kept, "+".join(package.stem for package in packages))
+            unpack_package(package, work / "kept")
+        return store.keep(work / "kept", "+".join(package.stem for package in packages)[:200])
 
 
 def _unpack_userland(store: _Store) -> Path:
@@ -177,12 +163,20 @@ def _unpack_userland(store: _Store) -> Path:
         for package in store.apt.download(wanted, work):
             apt.unpack(package, work / "root")
         version = _python_version(wanted)
-        compile_for(version, [*_COMPILE_ALL, str(work / "root" / "usr/lib" / f"python{version}")])
+        library = work / "root" / "usr/lib" / f"python{version}"
+        compile_for(version, [*_COMPILE_ALL, str(library)])
+        _drop_compiled_sources(library)
         (work / "kept").mkdir()
         (work / "kept" / "python").write_text(version)
         packed = initramfs.archive(initramfs.tree(work / "root", _NOT_NEEDED))
         (work / "kept" / "userland.cpio").write_bytes(packed)
         return store.keep(work / "kept", "userland-" + sha256(packed).hexdigest()[:16])
+
+
+def _drop_compiled_sources(library: Path) -> None:
+    """Byte code beside where its source was is all that Python needs."""
+    for compiled in library.rglob("*.pyc"):
+        compiled.with_suffix(".py").unlink(missing_ok=True)
 
 
 def _python_version(packages: Sequence[str]) -> str:
@@ -198,15 +192,10 @@ def _no_package(store: _Store, name: str) -> TargetError:
     )
 
 
-def _move(path: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(to)
-
-
 class _Store:
     """One architecture's part of the cache: unpacked things, and names for the latest of each."""
 
-    def __init__(self, arch: str, cache: Path) -> None:
+    def __init__(self, arch: str, cache: Path, suite: str = "") -> None:
         if arch not in DEBIAN_ARCH:
             raise TargetError(
                 f"cannot boot a machine of {arch}",
@@ -215,8 +204,17 @@ class _Store:
             )
         self.arch = arch
         self.debian = DEBIAN_ARCH[arch]
-        self.root = cache / _LAYOUT / self.debian
-        self.apt = apt.Apt(self.debian, self.root / "apt")
+        self.root = cache / _LAYOUT / (f"{self.debian}-{suite}" if suite else self.debian)
+        self._suite = suite
+
+    @cached_property
+    def apt(self) -> apt.Apt:
+        """The packages of the suite, or of this machine's own sources."""
+        known = release_sources.machine_archives() if self._suite else ()
+        sources = (
+            release_sources.sources([self._suite], self.debian, known) if self._suite else None
+        )
+        return apt.Apt(self.debian, self.root / "apt", sources)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

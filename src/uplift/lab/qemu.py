@@ -8,41 +8,56 @@ its features, so it is never called failed.
 
 from __future__ import annotations
 
+import marshal
 import os
 import re
 import shlex
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 
 from uplift.errors import RecordingError, TargetError
+from uplift.facts import collector as own_collector
 from uplift.facts import snapshot_file
 from uplift.facts.model import Capture, CaptureStatus, Snapshot
-from uplift.lab import guest, initramfs, process
+from uplift.facts.redaction import redact_snapshot
+from uplift.lab import guest, initramfs, kernel_modules, process
+from uplift.lab.kernel_package import Kernel
 from uplift.lab.model import Options
-from uplift.lab.packages import Kernel, Userland, compile_for, fetch_userland
+from uplift.lab.packages import Userland, compile_for, fetch_userland
 
 PORT = "uplift.snapshot"
 MAX_CONSOLE = 4 << 20
 MAX_SNAPSHOT = 64 << 20
 TAIL_LINES = 80
-_KVM_SECONDS = 30.0
-#: What a virtio port needs, each after what it depends on; built-in ones are not found, and fine.
-MODULES = (
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_modern_dev",
-    "virtio_pci_legacy_dev",
-    "virtio_pci",
-    "virtio_console",
-)
+MAX_CONFIG = 4 << 20
 #: A feature in a warning: "CPUID.07H:EBX.hle [bit 4]" (QEMU 7.2), "CPUID[eax=07h].EBX.hle [bit 4]"
 #: (QEMU 9.2 and later), "MSR(48BH).vmx-apicv [bit 8]"; a bit without a name keeps its register.
 _LACKING = re.compile(r"support requested feature: (\S+ \[bit \d+\])")
+#: What a kernel surfaces of a CPU: captures whose id starts so. The rest of the collector's takes
+#: an emulated machine two seconds more, and tells of the Python that came along.
+SURFACE = (
+    *("probe:cpuid", "probe:xcr0", "probe:xcomp", "probe:auxv", "probe:msr", "probe:kvm"),
+    *("probe:arm64-id-registers", "probe:riscv", "probe:uname", "probe:collector"),
+    *("file:/proc/cpuinfo", "file:/proc/cmdline", "file:/proc/modules", "file:/proc/version"),
+    *("file:/proc/self/status", "file:/proc/misc", "file:/proc/device-tree", "file:/proc/sysinfo"),
+    *("file:/boot/config-", "file:/sys/hypervisor", "file:/proc/xen"),
+    *("tree:/sys/devices/system/cpu", "tree:/sys/module/kvm", "tree:/sys/class/dmi/id"),
+)
+_IMPORT = re.compile(r"^import (\w+)$", re.MULTILINE)
 _NAMED = re.compile(r"(?:CPUID.+?E[A-D]X|MSR\(\w+\))\.(\S+) \[bit \d+\]")
+
+
+#: The first process where there is byte code for it: Python compiles this line only.
+START_INIT = b"""#!/usr/bin/python3 -ISB
+import marshal
+exec(marshal.loads(open("/uplift/init.pyc", "rb").read()[16:]))
+"""
 
 
 class BootStatus(str, Enum):
@@ -58,6 +73,8 @@ class Machine:
     """How an architecture is emulated.
 
     :param line: the serial line for the snapshot where the kernel has no virtio driver.
+    :param port: the devices that make a virtio port.
+    :param words: added to the kernel's command line; nothing that changes what surfaces.
     :param enforces: whether the CPU models know ``enforce``.
     """
 
@@ -66,6 +83,8 @@ class Machine:
     options: tuple[str, ...]
     console: str
     line: str
+    port: tuple[str, ...] = ("virtio-serial-pci", f"virtserialport,chardev=port,name={PORT}")
+    words: str = ""
     enforces: bool = False
 
 
@@ -76,6 +95,8 @@ MACHINES = {
         ("-machine", "q35", "-serial", "chardev:line"),
         console="ttyS0",
         line="ttyS1",
+        # a machine of one CPU would patch every lock prefix away, a tenth of a second of emulation
+        words="noreplace-smp",
         enforces=True,
     ),
     "aarch64": Machine(
@@ -84,6 +105,13 @@ MACHINES = {
         ("-machine", "virt", "-device", "pci-serial,chardev=line"),
         console="ttyAMA0",
         line="ttyS0",
+    ),
+    "riscv64": Machine(
+        "qemu-system-riscv64",
+        "qemu-system-misc",
+        ("-machine", "virt", "-device", "pci-serial,chardev=line"),
+        console="ttyS0",
+        line="ttyS1",
     ),
 }
 
@@ -96,13 +124,16 @@ class BootRequest:
     :param cpu_model: as QEMU's ``-cpu``: ``Skylake-Server``, ``Haswell,-avx2``, ``max``.
     :param modules_dir: ``lib/modules/<release>`` of the kernel; without it the snapshot leaves
         through a serial line where the kernel has virtio as modules.
-    :param config: the kernel's configuration, so that the collector finds it.
+    :param config: the kernel's configuration, recorded beside what the machine inside saw.
+    :param release: the kernel's release; empty: as the configuration's name says.
     :param append: added to the kernel's command line.
     :param enforce: refuse the model rather than drop what the emulator lacks (x86).
-    :param accel: ``tcg`` (emulation, the same everywhere), ``kvm``, or ``auto``: KVM if this very
-        machine boots so within 30 s, else TCG.
+    :param accel: ``tcg`` (emulation, the same everywhere) or ``kvm``.
     :param userland: the Python inside; None: fetched with apt.
     :param options: how the collector inside collects.
+    :param everything: all that the collector knows, not only what a kernel surfaces of a CPU.
+    :param kvm_modules: load KVM inside, so that what it offers to guests is recorded.
+    :param program: another QEMU than the one that is installed.
     :param timeout: seconds until the machine is lost.
     """
 
@@ -114,11 +145,14 @@ class BootRequest:
     enforce: bool = False
     timeout: float = 120
     config: Path | None = None
+    release: str = ""
     accel: str = "tcg"
     memory_mib: int = 512
     userland: Userland | None = None
     options: Options = field(default_factory=Options)
-    devices: tuple[str, ...] = ("virtio-serial-pci", f"virtserialport,chardev=port,name={PORT}")
+    everything: bool = False
+    kvm_modules: bool = False
+    program: str = ""
 
     @staticmethod
     def of(kernel: Kernel, cpu_model: str, **more: object) -> BootRequest:
@@ -129,6 +163,7 @@ class BootRequest:
             arch=kernel.arch,
             cpu_model=cpu_model,
             config=kernel.config,
+            release=kernel.release,
         )
         return replace(request, **more)  # type: ignore[arg-type]
 
@@ -159,53 +194,49 @@ def boot(request: BootRequest) -> BootResult:
     :raises TargetError: QEMU or what the machine needs is not there. What happens from the moment
         QEMU starts is a result, never an error.
     """
-    if request.accel == "auto":
-        return _boot_somehow(request)
     machine = _machine(request.arch)
     userland = request.userland or fetch_userland(request.arch)
     with tempfile.TemporaryDirectory(prefix="uplift-boot-") as name:
         place = Path(name)
-        collector = _compiled(request.options.collector, userland, place)
         with (place / "initramfs").open("wb") as stream:
             stream.write(userland.archive.read_bytes())
-            stream.write(initramfs.archive(_own_files(request, machine, collector)))
-        argv = command(request, place)
-        try:
-            ended = process.run(
-                argv, timeout=request.timeout, max_stdout=MAX_CONSOLE, max_file=MAX_SNAPSHOT
-            )
-        except OSError as error:
-            raise _not_installed(machine) from error
+            stream.write(initramfs.archive(_own_files(request, machine, userland)))
+        ended = start(request, place)
         answers = [place / part for part in ("port", "line")]
         return _result(request, machine, ended, answers)
 
 
-def _boot_somehow(request: BootRequest) -> BootResult:
-    """Try KVM by booting: inside a virtual machine a guest may start and then hang."""
-    emulated = replace(request, accel="tcg")
-    if request.arch != os.uname().machine or not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return boot(emulated)
-    quick = replace(request, accel="kvm", timeout=min(request.timeout, _KVM_SECONDS))
-    result = boot(quick)
-    return result if result.status is BootStatus.BOOTED else boot(emulated)
+def start(request: BootRequest, place: Path) -> process.Result:
+    """Run QEMU to its end.
+
+    :param place: holds the initramfs and receives the answers.
+    :raises TargetError: QEMU is not installed.
+    """
+    argv = command(request, place)
+    try:
+        return process.run(
+            argv, timeout=request.timeout, max_stdout=MAX_CONSOLE, max_file=MAX_SNAPSHOT
+        )
+    except OSError as error:
+        raise _not_installed(_machine(request.arch), argv[0]) from error
 
 
 def command(request: BootRequest, place: Path) -> list[str]:
     """Return QEMU's argument vector; ``place`` holds the initramfs and receives the answers."""
     machine = _machine(request.arch)
     model = f"{request.cpu_model},enforce" if _enforced(request, machine) else request.cpu_model
-    words = f"console={machine.console} panic=-1 {request.append}".strip()
+    words = f"console={machine.console} panic=-1 {machine.words} {request.append}".split()
     return [
-        machine.program,
+        request.program or machine.program,
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-accel", request.accel, "-cpu", model, "-m", str(request.memory_mib)),
         *("-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"),
         *("-chardev", f"file,id=line,path={_comma_free(place / 'line')}"),
         *("-chardev", f"file,id=port,path={_comma_free(place / 'port')}"),
         *machine.options,
-        *(word for device in request.devices for word in ("-device", device)),
+        *(word for device in machine.port for word in ("-device", device)),
         *("-kernel", str(request.kernel_image), "-initrd", str(place / "initramfs")),
-        *("-append", words),
+        *("-append", " ".join(words)),
     ]
 
 
@@ -233,36 +264,76 @@ def _comma_free(path: Path) -> str:
     return str(path).replace(",", ",,")  # QEMU's way to write a comma inside a value
 
 
-def _compiled(collector: Path, userland: Userland, place: Path) -> Path:
-    """Return the collector as byte code, if it can be made here: it starts seconds sooner."""
-    source = place / "collector.py"
-    source.write_bytes(collector.read_bytes())
-    compile_for(userland.python, ["compileall", "-q", "-b", str(source)])
-    compiled = source.with_suffix(".pyc")
-    return compiled if compiled.exists() else source
+def _compiled(name: str, source: bytes, userland: Userland) -> initramfs.Entry:
+    """Return a program as byte code, if it can be made here: it starts seconds sooner.
+
+    The byte code is kept beside the interpreter that it is for.
+    """
+    stem = f"{name}-{sha256(source).hexdigest()[:16]}"
+    compiled = userland.archive.with_name(f"{stem}.pyc")
+    if not compiled.exists():
+        with tempfile.TemporaryDirectory(prefix="uplift-code-") as work:
+            path = Path(work) / f"{stem}.py"
+            path.write_bytes(source)
+            compile_for(userland.python, ["compileall", "-q", "-b", str(path)])
+            made = path.with_suffix(".pyc")
+            if not made.exists():
+                return initramfs.file(f"uplift/{name}.py", source)
+            _keep(made, compiled)
+    return initramfs.file(f"uplift/{name}.pyc", compiled.read_bytes())
+
+
+def _keep(made: Path, place: Path) -> None:
+    part = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
+    part.write_bytes(made.read_bytes())
+    part.replace(place)
 
 
 def _own_files(
-    request: BootRequest, machine: Machine, collector: Path
+    request: BootRequest, machine: Machine, userland: Userland
 ) -> Iterator[initramfs.Entry]:
-    """Yield what this boot adds to the interpreter: init, collector, modules, configuration."""
+    """Yield what this boot adds to the interpreter: init, collector, modules, orders."""
     yield initramfs.character_device("dev/console", 5, 1)
     # before /dev is mounted: without RDRAND, Python starts only where this one can be read
     yield initramfs.character_device("dev/urandom", 1, 9)
-    yield initramfs.file("init", files(guest).joinpath("init.py").read_bytes(), executable=True)
-    yield initramfs.file(f"uplift/{collector.name}", collector.read_bytes())
-    words = "\n".join([machine.line, collector.name, *request.options.arguments])
-    yield initramfs.file("uplift/arguments", words.encode())
+    yield from _init(userland)
+    source = request.options.collector.read_bytes()
+    collector = _compiled("collector", source, userland)
+    yield collector
+    orders = {
+        "line": machine.line,
+        "collector": Path(collector.path).name,
+        "options": _collector_options(request),
+        "later": sorted(_IMPORT.findall(source.decode())),
+    }
+    yield initramfs.file("uplift/orders", marshal.dumps(orders, 2))
     yield initramfs.directory("uplift/modules")
-    for number, path in enumerate(_modules(request.modules_dir)):
-        yield initramfs.file(f"uplift/modules/{number:02}-{path.name}", path.read_bytes())
-    if request.config is not None:
-        yield initramfs.file(f"boot/{request.config.name}", request.config.read_bytes())
+    for number, (name, module) in enumerate(_modules(request).items()):
+        yield initramfs.file(f"uplift/modules/{number:02}-{name}", module)
 
 
-def _modules(modules_dir: Path | None) -> Iterator[Path]:
-    for name in MODULES if modules_dir is not None else ():
-        yield from sorted(modules_dir.rglob(f"{name}.ko*"))[:1]  # type: ignore[union-attr]
+def _init(userland: Userland) -> Iterator[initramfs.Entry]:
+    """Yield the first process: its source, or as little source as starts its byte code."""
+    source = files(guest).joinpath("init.py").read_bytes()
+    program = _compiled("init", source, userland)
+    if program.path.endswith(".pyc"):
+        yield program
+        source = START_INIT
+    yield initramfs.file("init", source, executable=True)
+
+
+def _collector_options(request: BootRequest) -> dict[str, object]:
+    """Return the collector's options as it parses them, for a place where parsing is slow."""
+    only = () if request.everything else SURFACE
+    chosen = [word for prefix in only for word in ("--only", prefix)]
+    words = [*replace(request.options, redact=False).arguments, *chosen]
+    parsed = own_collector.parsed_options(words)  # type: ignore[no-untyped-call]
+    return dict(vars(parsed))
+
+
+def _modules(request: BootRequest) -> dict[str, bytes]:
+    wanted = (*kernel_modules.VIRTIO, *(kernel_modules.KVM if request.kvm_modules else ()))
+    return kernel_modules.load_order(kernel_modules.module_files(request.modules_dir), wanted)
 
 
 def _result(
@@ -284,8 +355,11 @@ def _result(
     if snapshot is None:
         return replace(result, why=_why_lost(request, ended))
     places = (answers[0].parent, request.kernel_image.parent)
-    captures = {**snapshot.captures, **_evidence(machine, ended, places)}
-    return replace(result, status=BootStatus.BOOTED, snapshot=replace(snapshot, captures=captures))
+    captures = {**snapshot.captures, **_config(request), **_evidence(machine, ended, places)}
+    whole = replace(snapshot, captures=captures)
+    if request.options.redact:
+        whole = redact_snapshot(whole)
+    return replace(result, status=BootStatus.BOOTED, snapshot=whole)
 
 
 def _answer(answers: Sequence[Path]) -> Snapshot | None:
@@ -300,6 +374,16 @@ def _answer(answers: Sequence[Path]) -> Snapshot | None:
         if snapshot.complete:
             return snapshot
     return None
+
+
+def _config(request: BootRequest) -> dict[str, Capture]:
+    """Return the configuration as the package has it; the machine inside has no /boot."""
+    if request.config is None or request.config.stat().st_size > MAX_CONFIG:
+        return {}
+    release = request.release or request.config.name.removeprefix("config-")
+    name = f"file:/boot/config-{release}"
+    how = f"{request.config.name} of the kernel's package"
+    return {name: Capture(name, CaptureStatus.OK, request.config.read_bytes(), how)}
 
 
 def _evidence(
@@ -339,9 +423,9 @@ def _tail(console: bytes) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def _not_installed(machine: Machine) -> TargetError:
+def _not_installed(machine: Machine, program: str) -> TargetError:
     return TargetError(
         "cannot boot an emulated machine",
-        f"{machine.program} is not installed",
+        f"{program} is not installed",
         f"install {machine.package}",
     )
