@@ -27,9 +27,9 @@ TABLE = "".join(
 )  # fmt: skip
 
 
-def recorded(config: str = "CONFIG_X86_64=y\n", flags: str = TABLE):
+def recorded(config: str = "", flags: str = TABLE):
     heading = "# Linux/x86 6.1.0 Kernel Configuration\n"
-    return release({**RELEASE, FLAGS: flags, CONFIG: heading + config})
+    return release({**RELEASE, FLAGS: flags, CONFIG: heading + "CONFIG_X86_64=y\n" + config})
 
 
 def has(facts, word: str) -> bool | None:

@@ -31,6 +31,7 @@ class FlagRule:
     :param off: why it is never reported; empty where it is.
     :param open: why nobody can tell; ``models`` (``family``) and ``open_vendor`` limit that,
         ``unless_config`` settles it.
+    :param unset_open: why it may be reported although its bit is not set.
     """
 
     flag: str
@@ -48,6 +49,7 @@ class FlagRule:
     models: tuple[str, ...] = ()
     open_vendor: str = ""
     unless_config: str = ""
+    unset_open: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _BY_ARCH: Mapping[str, Mapping[str, Predictor]] = {
     "x86-64": {
         "cpuinfo.": x86_flags.predict_flags,
         "kvm.": x86_virt.predict_kvm,
+        "memory.": kernel_state.predict_memory,
         "qemu.": x86_virt.predict_qemu,
         "libvirt.map_": x86_virt.predict_libvirt,
         "libc.": x86_libraries.predict_libc,

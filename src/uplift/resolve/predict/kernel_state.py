@@ -32,6 +32,23 @@ def predict_state(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     return _OTHERS[name](facts) if name in _OTHERS else None
 
 
+def predict_memory(facts: PlanFacts, name: str) -> Prediction | Missing | None:
+    """Predict ``memory.hugepage_sizes`` on x86, in KiB: what the flags and the kernel allow."""
+    if name != "memory.hugepage_sizes":
+        return None
+    flags, built = facts.get("cpuinfo.flags"), facts.release.get("kernel.config.CONFIG_HUGETLBFS")
+    if not isinstance(flags, Fact) or not isinstance(built, Fact):
+        return Missing(name, "the kernel's flags or its configuration are not known")
+    assert isinstance(flags.value, frozenset)
+    sizes = {size for flag, size in _PAGES.items() if built.value == "y" and flag in flags.value}
+    how = "the page sizes whose flags are reported, if hugetlbfs is built in"
+    return Prediction(frozenset(sizes), (flags.capture, built.capture), how)
+
+
+#: arch/x86/mm/hugetlbpage.c of Linux 7.1.13: PMD pages with PSE, PUD pages with GBPAGES.
+_PAGES = {"pse": "2048", "pdpe1gb": "1048576"}
+
+
 def predict_platform(facts: PlanFacts, name: str) -> Prediction | None:
     """Say that a plan is for bare metal."""
     if name == "platform.guest":

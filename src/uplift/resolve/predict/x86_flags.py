@@ -38,6 +38,8 @@ _WORDS: Mapping[int, str] = {
     19: "cpuid.8000001f.0.eax",
     20: "cpuid.80000021.0.eax",
 }
+#: Whose bits count: a name of another vendor's bit says nothing of these chips.
+_VENDORS = frozenset({"Intel", "AMD"})
 _OWN = "Linux sets it by itself, not from CPUID alone"
 
 
@@ -105,7 +107,7 @@ def _bits_by_name() -> Mapping[str, str]:
     return {
         field.name: f"cpuid.{field.leaf:x}.{field.subleaf:x}.{field.register}.{field.low}"
         for field in reversed(table())
-        if field.low == field.high
+        if field.low == field.high and (not field.vendors or _VENDORS & set(field.vendors))
     }
 
 
@@ -147,7 +149,9 @@ class _Judge:
         own = self._known.places.get(flag, "")
         use_rule = rule.bits and self._of_vendor(rule.bits_vendor)
         bits = rule.bits if use_rule else (own,) if own else ()
-        return any(self._is_set(bit) for bit in bits) if bits else _OWN
+        if not bits or any(self._is_set(bit) for bit in bits):
+            return True if bits else _OWN
+        return rule.unset_open or False
 
     def _is_set(self, place: str) -> bool:
         register, _, bit = place.rpartition(".")
