@@ -110,6 +110,17 @@ def test_a_recording_decides_for_itself() -> None:
             assert status.holds is True, feature.id
 
 
+def test_what_a_guest_lacks_its_chips_list_tells_and_else_nobody() -> None:
+    read = recorded_chip("m", load_path(RECORDINGS / "own/firecracker-milan.jsonl.gz"), CATALOG)
+    assert judge(FEATURES["x86/sev-snp"].layers[0].needs, read.facts).holds is False
+    listed = silicon_status(read, FEATURES["x86/sev-snp"])
+    assert (listed.holds, listed.source) == (True, read.listed.source)
+    assert silicon_status(read, FEATURES["x86/avx512f"]).holds is False
+    assert silicon_status(read, FEATURES["x86/avx2"]).source == "probe:cpuid"
+    device = silicon_status(read, FEATURES["device/dsa"])
+    assert (device.holds, "may mask it" in device.why) == (None, True)
+
+
 def _registers() -> MadeRegisters:
     return MadeRegisters(lambda test: place_of(test, test.fact), lambda _: None)
 

@@ -297,7 +297,8 @@ class ChipText:
         self._console.print(Text(f"  unknown {len(unknown)}", style="bold"))
         by_reason: dict[str, list[Feature]] = {}
         for feature in unknown:
-            by_reason.setdefault(report.statuses[feature.id].why, []).append(feature)
+            why = report.statuses[feature.id].why.partition(" (")[0]
+            by_reason.setdefault(why, []).append(feature)
         for why, found in sorted(by_reason.items(), key=lambda item: -len(item[1])):
             shown = ", ".join(self._named(f) for f in found[:_NAMED])
             rest = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""

@@ -7,7 +7,7 @@ a list answers what it names and what it denies; nobody else is asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from uplift.catalog.labels import labels_of, union
 from uplift.catalog.model import UNLABELLED, Catalog, Chip, Feature, Labels, Layer
@@ -16,7 +16,7 @@ from uplift.facts.model import Facts, Snapshot
 from uplift.facts.parsers import read_facts
 from uplift.resolve.account import reason
 from uplift.resolve.chip import identify, judge_silicon
-from uplift.resolve.made_chip import Listed, make
+from uplift.resolve.made_chip import SiliconList, make
 from uplift.resolve.model import ChipIdentity
 from uplift.resolve.predicate import Outcome, judge
 from uplift.resolve.resolve import Silicon
@@ -71,7 +71,7 @@ def chip_side(chip: Chip, catalog: Catalog) -> ChipSide:
     mine = tuple(features_for(catalog.features, chip.arch))
     made = make(
         chip,
-        Listed(
+        SiliconList(
             has=tuple(f for f in mine if f.id in listed.features),
             lacks=tuple(f for f in mine if f.id in listed.covered - listed.features),
             source=source.text,
@@ -148,26 +148,21 @@ def _of_list(side: ChipSide, feature: Feature, outcome: Outcome) -> SiliconStatu
 
 
 def _of_dump(side: ChipSide, feature: Feature, outcome: Outcome) -> SiliconStatus:
+    """Answer from what was recorded; where a hypervisor may mask it, from the list."""
     said = _listed(side.listed, feature)
     if outcome.holds is None:
         return said or _nobody_knows(side, feature)
-    if outcome.holds or said is None or not said.holds:
-        return _masked(side, outcome) or SiliconStatus(
-            outcome.holds, reason(outcome), _captures(outcome)
-        )
-    if side.listed.masked_by:
-        why = f"{side.listed.masked_by} hides it here; {said.why}"
-        return SiliconStatus(True, why, side.listed.source)
-    why = f"{reason(outcome)}, though {said.why}: fused off, or off in this machine's firmware"
-    return SiliconStatus(False, why, _captures(outcome))
-
-
-def _masked(side: ChipSide, outcome: Outcome) -> SiliconStatus | None:
-    """Return that nobody knows, where a guest's dump lacks what no list speaks of."""
-    if outcome.holds or not side.listed.masked_by:
-        return None
-    why = f"{reason(outcome)}, but {side.listed.masked_by} may mask it"
-    return SiliconStatus(None, why)
+    shown = SiliconStatus(outcome.holds, reason(outcome), _captures(outcome))
+    if outcome.holds or (said is not None and said.holds is False):
+        return shown
+    masked_by = side.listed.masked_by
+    if said is None:
+        why = f"{masked_by} may mask it ({reason(outcome)})"
+        return SiliconStatus(None, why) if masked_by else shown
+    if masked_by:
+        return SiliconStatus(True, f"{said.why}; {masked_by} hides it here", side.listed.source)
+    why = f"{shown.why}, though {said.why}: fused off, or off in this machine's firmware"
+    return replace(shown, why=why)
 
 
 def _listed(listed: Silicon, feature: Feature) -> SiliconStatus | None:

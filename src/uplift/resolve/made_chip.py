@@ -93,7 +93,7 @@ class MadeChip:
 
 
 @dataclass(frozen=True)
-class Listed:
+class SiliconList:
     """What is to come out.
 
     :param has: features that the list names.
@@ -111,7 +111,7 @@ class Listed:
         return frozenset(feature.id for feature in self.has)
 
 
-def make(chip: Chip, listed: Listed) -> MadeChip:
+def make(chip: Chip, listed: SiliconList) -> MadeChip:
     """Return a snapshot of ``chip`` whose facts agree with ``listed``."""
     makers = {"x86-64": _x86, "arm64": _arm64, "riscv64": _riscv}
     maker = makers.get(chip.arch)
@@ -126,11 +126,11 @@ def make(chip: Chip, listed: Listed) -> MadeChip:
     return MadeChip(snapshot, disagree)
 
 
-def _beyond(listed: Listed, arch: str) -> dict[str, str]:
+def _beyond(listed: SiliconList, arch: str) -> dict[str, str]:
     return dict.fromkeys(listed.names, f"registers of {arch} are not made")
 
 
-def _settle(registers: MadeRegisters, listed: Listed) -> dict[str, str]:
+def _settle(registers: MadeRegisters, listed: SiliconList) -> dict[str, str]:
     """Demand what the list says; return which of the features it names cannot be shown, and why."""
     failed = demand_all(registers, _needs(listed.has), True)
     demand_all(registers, _needs(listed.lacks), False)
@@ -151,7 +151,7 @@ def _why_not(registers: MadeRegisters, needs: Predicate) -> str:
     return f"no register shows it: it is asked of {', '.join(asked)}"
 
 
-def _x86(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
+def _x86(chip: Chip, listed: SiliconList, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
     identity = _x86_identity(chip)
     registers = MadeRegisters(_x86_place, _knows(identity))
     for place, number in _x86_given(listed.names, identity):
@@ -311,7 +311,7 @@ def _leaf_1_eax(identity: Mapping[str, int | str]) -> int:
     )
 
 
-def _arm64(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
+def _arm64(chip: Chip, listed: SiliconList, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
     registers = MadeRegisters(arm64_place, lambda _: None)
     disagree = _settle(registers, listed)
     empty_arm64(registers)
@@ -347,7 +347,7 @@ def _midr(chip: Chip) -> Made | None:
     return Made(value, unknown)
 
 
-def _riscv(chip: Chip, listed: Listed, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
+def _riscv(chip: Chip, listed: SiliconList, how: str) -> tuple[tuple[Capture, ...], dict[str, str]]:
     extensions = MadeRegisters(_extension, lambda _: None)
     disagree = _settle(extensions, listed)
     settled = sorted((place.register, bounds.least) for place, bounds in extensions.bounds.items())
