@@ -236,6 +236,13 @@ def test_a_feature_that_the_newer_kernel_brings_comes_with_the_release() -> None
     assert found.why == "Linux 6.1 does not offer CONFIG_X86_USER_SHADOW_STACK"
 
 
+def test_where_one_of_several_options_is_enough_the_nearest_decides() -> None:
+    a = side("a", "EDAC=y EDAC_I10NM=m")
+    b = side("b", "EDAC=y -EDAC_AMD64")  # EDAC_IMH came after this Linux
+    found = difference("device/edac", a, b)
+    assert (found.cause, found.why) == (Cause.AVOIDABLE, "b: CONFIG_EDAC_AMD64 is off")
+
+
 def test_features_of_another_architectures_processors_are_counted() -> None:
     groups = compared(side("a", "B=y"), side("b", "B=y", ARM)).counted
     (found,) = (g for g in groups if g.id == "feature-architecture")
@@ -258,6 +265,12 @@ def test_words_of_a_newer_compiler_come_with_the_release() -> None:
     found = difference("gcc-processors", old, new)
     assert found.values == ("no more", "and znver5")
     assert found.cause is Cause.RELEASE
+
+
+def test_words_of_one_version_differ_in_the_recording_only() -> None:
+    a = side("a", captures=gcc("14.2.0", "znver3"), release="trixie")
+    b = side("b", captures=gcc("14.2.0", "znver3", "znver5"), release="trixie")
+    assert not compared(a, b).differences
 
 
 def test_on_one_release_an_older_compiler_is_to_be_updated() -> None:

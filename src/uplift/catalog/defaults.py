@@ -83,6 +83,7 @@ class Vocabulary:
     :param matching: which words of the fact count; its group is what is shown.
     :param version: the fact that the words come with.
     :param package: what brings a newer one.
+    :param of_processor: the processor decides, too; otherwise one version knows the same words.
     """
 
     id: str
@@ -93,14 +94,19 @@ class Vocabulary:
     matching: str = ""
     version: str = ""
     package: str = ""
+    of_processor: bool = False
 
 
 @dataclass(frozen=True)
 class Versioned:
-    """A component whose version decides much; the first fact that is known counts."""
+    """A component whose version decides much; the first fact that is known counts.
+
+    :param matching: what of the fact is the version; its group.
+    """
 
     title: str
     facts: tuple[str, ...]
+    matching: str = "(.*)"
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,8 @@ def load_defaults(path: Path = DEFAULTS) -> Defaults:
             _entry(_vocabulary, entry, path) for entry in table.get("vocabulary", ())
         ),
         versions=tuple(
-            Versioned(entry["title"], tuple(entry["facts"])) for entry in table.get("version", ())
+            Versioned(entry["title"], tuple(entry["facts"]), entry.get("matching", "(.*)"))
+            for entry in table.get("version", ())
         ),
         reasons=tuple(_entry(_reason, entry, path) for entry in table.get("reason", ())),
         noise={kind: _pattern(names) for kind, names in table.get("noise", {}).items()},

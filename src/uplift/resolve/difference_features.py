@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from uplift.catalog.kernel_options import KernelOptions, Offer
+from uplift.catalog.kernel_options import KernelOptions
 from uplift.catalog.labels import labels_of, union
-from uplift.catalog.model import All, Any, Catalog, Layer, Not, Predicate, Test
-from uplift.catalog.predicate import tests
+from uplift.catalog.model import Catalog, Layer, Predicate
 from uplift.resolve.difference_model import (
     CONFIG,
     Cause,
@@ -18,14 +17,13 @@ from uplift.resolve.difference_model import (
     Row,
     Side,
     linux,
-    offer,
     same_system,
 )
+from uplift.resolve.difference_reach import Distance, Reach, distance, options_off
 from uplift.resolve.model import Resolution, Verdict
-from uplift.resolve.predicate import judge
 from uplift.resolve.scan import scan
 
-_OPTION = f"kernel.config.{CONFIG}"
+_CHANGES = 3  #: of one row, said in full
 Resolutions = Mapping[str, Resolution]
 
 
@@ -108,74 +106,51 @@ def _judged(
     side, other = pair
     if verdict.layer is Layer.SILICON:
         return _Told(Cause.INHERENT, f"{side.name}: the silicon lacks it", "")
-    off = tuple(sorted(set(_options_off(needs, side))))
     remedy = verdict.stop.remedy if verdict.stop else None
     change = f"{side.name}: {remedy.do}" if remedy else ""
-    if off:
-        return _of_options(needs, off, pair, kernel, change)
+    far = distance(needs, side, other, kernel)
+    if far.options:
+        return _of_options(far, side, change)._replace(names=options_off(needs, side))
     why = f"{side.name}: {verdict.stop.cause}" if verdict.stop else verdict.why
     if same_system(side, other) or not (side.system and other.system):
         return _Told(Cause.AVOIDABLE, why, change)
     return _Told(Cause.RELEASE, why, change)
 
 
-def _of_options(
-    needs: Predicate,
-    off: tuple[str, ...],
-    pair: tuple[Side, Side],
-    kernel: KernelOptions,
-    change: str,
-) -> _Told:
-    """Say why options that a feature needs are off: its kernel's source tells what it offers."""
-    side, other = pair
-    if _could_hold(needs, side):
-        there = [CONFIG + option for option in off if side.named(option) is not None]
-        why = f"{side.name}: {', '.join(there)} {'is' if len(there) == 1 else 'are'} off"
-        return _Told(Cause.AVOIDABLE, why, change, off)
-    absent = tuple(option for option in off if side.named(option) is None)
-    offers = {option: offer(kernel, option, side, other) for option in absent}
-    for kind, cause, words in _WHY_ABSENT:
-        named = [CONFIG + option for option in absent if offers[option] is kind]
-        if named:
-            why = words.format(linux=linux(side), arch=side.arch, options=", ".join(named))
-            changes = cause is Cause.AVOIDABLE
-            return _Told(cause, why, f"{change} and what that needs" if changes else "", off)
-    return _Told(Cause.UNKNOWN, f"the kernel of {side.name} does not offer it", "", off)
+def _of_options(far: Distance, side: Side, change: str) -> _Told:
+    """Say why options that a feature needs are off: the kernel's source tells what it offers."""
+    cause, words, more = _WHY[far.reach]
+    options = ", ".join(CONFIG + option for option in dict.fromkeys(far.options))
+    off = "are off" if "," in options else "is off"
+    why = words.format(name=side.name, linux=linux(side), arch=side.arch, options=options, off=off)
+    return _Told(cause, why, f"{change}{more}" if cause is Cause.AVOIDABLE else "")
 
 
-#: The first that an option is decides: what no version of the side's kernel has comes first.
-_WHY_ABSENT = (
-    (Offer.NOT_THIS_VERSION, Cause.RELEASE, "{linux} does not offer {options}"),
-    (Offer.NOT_THIS_ARCHITECTURE, Cause.INHERENT, "on {arch} {linux} does not offer {options}"),
-    (Offer.UNKNOWN, Cause.UNKNOWN, "no source was read that says whether {linux} offers {options}"),
-    (Offer.YES, Cause.AVOIDABLE, "{options}: off, as is an option that it needs"),
-)
-
-
-def _options_off(needs: Predicate, side: Side) -> Iterator[str]:
-    for test in tests(needs):
-        option = test.fact[len(_OPTION) :]
-        if test.fact.startswith(_OPTION) and side.named(option) in (None, "n"):
-            yield option
-
-
-def _could_hold(needs: Predicate, side: Side) -> bool:
-    """Say whether the needs would hold if every option that the kernel offers were on."""
-    if isinstance(needs, All):
-        return all(_could_hold(part, side) for part in needs.parts)
-    if isinstance(needs, Any):
-        return any(_could_hold(part, side) for part in needs.parts)
-    if isinstance(needs, Test) and needs.fact.startswith(_OPTION):
-        return side.named(needs.fact[len(_OPTION) :]) is not None
-    assert isinstance(needs, (Not, Test))
-    return judge(needs, side.facts).holds is not False
+#: How far it is to cause, reason and what the change needs besides.
+_WHY = {
+    Reach.THERE: (Cause.AVOIDABLE, "{name}: {options} {off}", ""),
+    Reach.BEHIND: (
+        Cause.AVOIDABLE,
+        "{name}: {options} {off}, as is an option that it needs",
+        " and what that needs",
+    ),
+    Reach.UNKNOWN: (
+        Cause.UNKNOWN,
+        "no source was read that says whether {linux} offers {options}",
+        "",
+    ),
+    Reach.OTHER_ARCHITECTURE: (Cause.INHERENT, "on {arch} {linux} does not offer {options}", ""),
+    Reach.OTHER_VERSION: (Cause.RELEASE, "{linux} does not offer {options}", ""),
+    Reach.NO_OPTION: (Cause.UNKNOWN, "{name} lacks more than {options}", ""),
+}
 
 
 def _merged(found: Sequence[_Found]) -> Iterator[PlatformDifference]:
     """Join features that one change lifts, or that come at one layer with newer versions."""
     groups: dict[tuple[object, ...], list[_Found]] = {}
     for one in sorted(found, key=lambda f: -f.resolution.feature.worth):
-        what = one.layer if one.cause is Cause.RELEASE else (one.why, one.change)
+        one_by_one = one.layer is Layer.KERNEL_BUILD and one.cause is not Cause.RELEASE
+        what = (one.why, one.change) if one_by_one else one.layer
         groups.setdefault((one.layer, one.values, one.cause, what), []).append(one)
     for group in groups.values():
         first = group[0]
@@ -212,12 +187,12 @@ def _joined(texts: Sequence[str]) -> str:
 
 
 def _changes(texts: Sequence[str]) -> str:
-    """Return the distinct changes; the side that they are for is said once."""
+    """Return the first distinct changes; the side that they are for is said once."""
     side, _, _ = texts[0].partition(": ") if texts else ("", "", "")
-    return "; ".join(
-        text if number == 0 else text.removeprefix(f"{side}: ")
-        for number, text in enumerate(dict.fromkeys(texts))
-    )
+    distinct = list(dict.fromkeys(texts))
+    said = distinct[:1] + [text.removeprefix(f"{side}: ") for text in distinct[1:_CHANGES]]
+    more = len(distinct) - _CHANGES
+    return "; ".join(said) + (f"; and {more} more like these" if more > 0 else "")
 
 
 def _of_silicon(found: Sequence[_Found]) -> Iterator[Counted]:

@@ -39,7 +39,7 @@ CAUSES: Mapping[Cause, str] = {
     Cause.INTENDED: "somebody wrote down why",
     Cause.RELEASE: "it comes with newer versions",
     Cause.INHERENT: "the silicon or its architecture differs",
-    Cause.UNKNOWN: "one side does not offer it, and no source was read that says why",
+    Cause.UNKNOWN: "no source was read that says why one side lacks it",
 }
 
 
@@ -160,7 +160,11 @@ def offer(kernel: KernelOptions, option: str, side: Side, other: Side) -> Offer:
     What one version cannot have and another can on the same architecture came with the version.
     """
     found = kernel.offer(option, side.kernel, side.arch)
-    if found is Offer.NOT_THIS_VERSION and same_kernel(side, other):
+    if (
+        found is Offer.NOT_THIS_VERSION
+        and same_kernel(side, other)
+        and other.named(option) is not None
+    ):
         return Offer.UNKNOWN  # a later point release than the one that was read
     if found is Offer.NOT_THIS_ARCHITECTURE and side.arch == other.arch:
         return Offer.NOT_THIS_VERSION

@@ -200,12 +200,28 @@ class _Pair:
         return None
 
     def _to_be_changed(self) -> int:
-        """Return the side that is off, else the one with the older kernel, else the second."""
-        off = [number for number in (0, 1) if self.answers[number].value in _OFF]
+        """Return which side a change is for.
+
+        The one that is off; else that with the smaller number or the shorter list; else the
+        machine, where the other is a release; else the older kernel; else the second.
+        """
+        values = [told.value for told in self.answers]
+        off = [number for number in (0, 1) if values[number] in _OFF]
         if len(off) == 1:
             return off[0]
+        sizes = [self._size(value) for value in values]
+        if sizes[0] != sizes[1]:
+            return sizes.index(min(sizes))
+        kinds = [side.kind for side in self.sides]
+        if kinds[0] != kinds[1]:
+            return kinds.index("machine")
         a, b = (side.kernel for side in self.sides)
         return 0 if a and b and a < b else 1
+
+    def _size(self, value: str) -> int:
+        if self.setting.form == "number" and value.isdigit():
+            return int(value)
+        return len(value.split(",")) if self.setting.element else 0
 
     def _only_on_one_side(self, defaults: Defaults) -> _Judged:
         lacking = 0 if self.answers[1].there else 1
@@ -278,6 +294,9 @@ class _Pair:
 
     def _changes(self, wanted: str, side: Side) -> Iterator[str]:
         """Yield what makes the setting ``wanted``, the least effort first."""
+        if self.setting.element:
+            yield from self._additions(wanted)
+            return
         told = _told(self.setting.sysctl, wanted)
         if told:
             yield f"sysctl {told}"
@@ -291,11 +310,22 @@ class _Pair:
         if option:
             yield f"build with {option}"
 
+    def _additions(self, wanted: str) -> Iterator[str]:
+        """Yield what a list lacks, and where it is to be added."""
+        has = self.answers[self.changed].value.split(",")
+        lacking = ", ".join(word for word in wanted.split(",") if word not in has)
+        if lacking:
+            parameter = self.setting.boot.get("*", "").partition("=")[0]
+            yield f"add {lacking} to {parameter}= at boot, or to {CONFIG}{self.setting.options[0]}"
+
     def _option_for(self, wanted: str, side: Side) -> str:
         """Return the line of the configuration; empty where the kernel has no such option."""
         if side.config is None:
             return ""
         if self.setting.form == "choices":
+            if wanted == self.setting.otherwise:
+                on = (o for o in self.setting.choices if side.named(o) == "y")
+                return ", ".join(f"{CONFIG}{option}=n" for option in on)
             return next(
                 (
                     f"{CONFIG}{option}=y"

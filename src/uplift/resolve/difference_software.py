@@ -32,8 +32,12 @@ def compare_words(sides: Sequence[Side], defaults: Defaults) -> Iterator[Platfor
         sets = [_words(vocabulary, side) for side in sides]
         known = [number for number, words in enumerate(sets) if words is not None]
         other = next((n for n in known[1:] if sets[n] != sets[known[0]]), None)
-        if other is not None and sides[known[0]].arch == sides[other].arch:
-            yield _differing(vocabulary, sides, sets, sides[known[0]], sides[other])
+        if other is None or sides[known[0]].arch != sides[other].arch:
+            continue
+        a, b = sides[known[0]], sides[other]
+        versions = a.text(vocabulary.version), b.text(vocabulary.version)
+        if vocabulary.of_processor or (all(versions) and versions[0] != versions[1]):
+            yield _differing(vocabulary, sides, sets, a, b)
 
 
 def _words(vocabulary: Vocabulary, side: Side) -> frozenset[str] | None:
@@ -113,7 +117,9 @@ def compare_versions(sides: Sequence[Side], defaults: Defaults) -> Iterator[Plat
 
 
 def _version(component: Versioned, side: Side) -> str:
-    return next((text for fact in component.facts if (text := side.text(fact))), "")
+    text = next((text for fact in component.facts if (text := side.text(fact))), "")
+    found = re.fullmatch(component.matching, text)
+    return found[1] if found else text
 
 
 def _key(version: str) -> list[int]:
