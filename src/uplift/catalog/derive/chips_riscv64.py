@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from uplift.catalog.derive.silicon import Said, Silicon
 
 #: Code name here to the compilers' core.
@@ -83,6 +81,8 @@ def read_profiles(root: Path, version: str) -> dict[str, Silicon]:
 
 def _profile(place: Path, name: str) -> dict[str, Any]:
     """Return a profile's extensions with what it inherits; a later entry wins."""
+    import yaml  # noqa: PLC0415  only who derives from the profiles needs it
+
     own: dict[str, Any] = yaml.safe_load((place / f"{name}.yaml").read_text()).get("extensions", {})
     inherits = own.get("$inherits", ())
     found: dict[str, Any] = {}
