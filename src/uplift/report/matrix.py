@@ -121,9 +121,13 @@ def _row(chip: str, stop: Stop, found: Sequence[tuple[Cell, Use]]) -> StopRow:
 
 
 def is_told(cells: Mapping[str, Cell]) -> bool:
-    """Say whether a feature's row tells anything: its silicon is there, or something stops it."""
-    answers = {cell.uses[Use.HOST].answer for cell in cells.values()}
-    return not answers <= {Answer.ABSENT, Answer.UNKNOWN, Answer.NOT_APPLICABLE}
+    """Say whether a feature's row tells anything: the silicon has it, and some use is known."""
+    return any(cell.in_silicon and _has_answer(cell) for cell in cells.values())
+
+
+def _has_answer(cell: Cell) -> bool:
+    answers = {found.answer for found in cell.uses.values()}
+    return bool(answers & {Answer.USABLE, Answer.STOPPED})
 
 
 def differs(cells: Mapping[str, Cell]) -> bool:

@@ -140,8 +140,8 @@ def _shares(report: MatrixReport, chip: ChipSide) -> list[dict[str, Any]]:
 
 
 def _share(cells: Iterable[Cell], use: Use) -> tuple[int, int, int]:
-    """Return how many are usable, stopped and unknown."""
-    answers = [cell.uses[use].answer for cell in cells]
+    """Return how many of what the silicon has are usable, stopped and unknown."""
+    answers = [cell.uses[use].answer for cell in cells if cell.in_silicon]
     kinds = (Answer.USABLE, Answer.STOPPED, Answer.UNKNOWN)
     usable, stopped, unknown = (answers.count(kind) for kind in kinds)
     return usable, stopped, unknown

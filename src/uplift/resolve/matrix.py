@@ -87,6 +87,12 @@ class Cell:
         """The feature that the cell is about."""
         return self.resolution.feature
 
+    @property
+    def in_silicon(self) -> bool:
+        """Whether the silicon is known to have it, or nothing is asked of the silicon."""
+        silicon = _at(self.resolution, Layer.SILICON)
+        return silicon is None or silicon.status.passes
+
 
 class ReleaseSide(NamedTuple):
     """A release and its recorded facts, parsed once for all chips."""
