@@ -177,6 +177,7 @@ class BootResult:
     :param why: why it was lost or refused, one line.
     :param lacking: features of the model that the emulator lacks, as the emulator names them.
     :param console: the last lines of the console; untrusted text.
+    :param before: what was tried before and why it did not do, one line.
     """
 
     status: BootStatus
@@ -186,10 +187,13 @@ class BootResult:
     accel: str
     why: str = ""
     lacking: tuple[str, ...] = ()
+    before: str = ""
 
 
-def boot(request: BootRequest) -> BootResult:
+def boot(request: BootRequest, stop: threading.Event | None = None) -> BootResult:
     """Boot once and return what the collector inside recorded.
+
+    :param stop: set from another thread, it ends the machine, which then is lost.
 
     :raises TargetError: QEMU or what the machine needs is not there. What happens from the moment
         QEMU starts is a result, never an error.
@@ -201,12 +205,12 @@ def boot(request: BootRequest) -> BootResult:
         with (place / "initramfs").open("wb") as stream:
             stream.write(userland.archive.read_bytes())
             stream.write(initramfs.archive(_own_files(request, machine, userland)))
-        ended = start(request, place)
+        ended = start(request, place, stop)
         answers = [place / part for part in ("port", "line")]
         return _result(request, machine, ended, answers)
 
 
-def start(request: BootRequest, place: Path) -> process.Result:
+def start(request: BootRequest, place: Path, stop: threading.Event | None = None) -> process.Result:
     """Run QEMU to its end.
 
     :param place: holds the initramfs and receives the answers.
@@ -215,7 +219,11 @@ def start(request: BootRequest, place: Path) -> process.Result:
     argv = command(request, place)
     try:
         return process.run(
-            argv, timeout=request.timeout, max_stdout=MAX_CONSOLE, max_file=MAX_SNAPSHOT
+            argv,
+            timeout=request.timeout,
+            max_stdout=MAX_CONSOLE,
+            max_file=MAX_SNAPSHOT,
+            stop=stop,
         )
     except OSError as error:
         raise _not_installed(_machine(request.arch), argv[0]) from error
