@@ -31,8 +31,8 @@ _DIGITS = re.compile(re.escape(b"".join(b"%d\0" % digit for digit in range(10)))
 class Placed:
     """The symbol table of one image.
 
-    :param names: in the order of the table, which is that of the addresses; the first letter of
-        ``nm`` for each is cut off.
+    :param names: in the order of the table, which is that of the addresses, each after its letter
+        as ``nm`` shows it.
     :param offsets: one for each name, as stored, signed.
     :param place: where in the file the offsets start.
     :param base: what the image holds as the address that offsets count from; 0 where a
@@ -47,14 +47,15 @@ class Placed:
     base_place: int | None
 
     def addresses(self, place: int, base: int) -> dict[str, int]:
-        """Return each name's address; of a name that several symbols have, the first one's.
+        """Return each name's address; of a name that several have, the global's or the first's.
 
         :param place: the address at which the offsets themselves lie.
         :param base: the address from which offsets count that do not count from their own place.
         """
-        found: dict[str, int] = {}
-        for name, address in zip(self.names, self._decoded(place, base), strict=True):
-            found.setdefault(name, address)
+        decoded = tuple(zip(self.names, self._decoded(place, base), strict=True))
+        found = {name[1:]: address for name, address in decoded if name[0].isupper()}
+        for name, address in decoded:
+            found.setdefault(name[1:], address)
         return found
 
     def _decoded(self, place: int, base: int) -> Iterator[int]:
@@ -165,7 +166,7 @@ def _unpacked(
             size = size & 0x7F | image[position] << 7
             position += 1
         name = b"".join([tokens[token] for token in image[position : position + size]])
-        names.append(name[1:].decode("latin-1"))
+        names.append(name.decode("latin-1") or "?")
         position += size
     return tuple(names)
 
