@@ -651,6 +651,17 @@ KVM_SET_REGS = 0x4090AE82
 KVM_GET_SREGS = 0x8138AE83
 KVM_SET_SREGS = 0x4138AE84
 KVM_RUN_SECONDS = 0.5
+# Of a virtual processor that is made to be asked (arch/arm64 and arch/riscv, include/uapi/asm/kvm.h).
+KVM_GET_ONE_REG = 0x4010AEAB
+KVM_ARM_VCPU_INIT = 0x4020AEAE
+KVM_ARM_VCPU_FINALIZE = 0x4004AEC2
+KVM_ARM_REGISTER = 0x6030000000130000 | 3 << 14  # a 64-bit system register with op0 = 3
+#: Of KVM_ARM_VCPU_INIT: name, bit, and the capability without which KVM refuses it (0: none).
+KVM_ARM_FEATURES = (("psci-0.2", 2, 102), ("pmu-v3", 3, 126), ("sve", 4, 170),
+                    ("ptrauth-address", 5, 171), ("ptrauth-generic", 6, 172))
+KVM_ARM_SVE = 4
+KVM_RISCV_EXTENSION = 0x8030000007000000
+KVM_RISCV_EXTENSIONS = 256
 
 KVM_CAPS = """
 IRQCHIP=0 HLT=1 USER_MEMORY=3 SET_TSS_ADDR=4 EXT_CPUID=7 NR_VCPUS=9 NR_MEMSLOTS=10 MP_STATE=14
@@ -2607,6 +2618,73 @@ def cpuid_entries(fcntl, kvm, request):
     return lines
 
 
+def probe_kvm_arm64():
+    """Record the ID registers of a virtual processor that has all that it gets unless asked not to."""
+    import fcntl
+
+    handles = [os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)]
+    try:
+        handles.append(fcntl.ioctl(handles[0], KVM_CREATE_VM, 0))
+        handles.append(fcntl.ioctl(handles[1], KVM_CREATE_VCPU, 0))
+        names = start_arm64(fcntl, *handles[1:])
+        lines = ["features %s\n" % " ".join(names)]
+        for name, op1, crm, op2 in ARM64_REGISTERS:
+            value = one_register(fcntl, handles[2], KVM_ARM_REGISTER | op1 << 11 | crm << 3 | op2)
+            if name.startswith("ID_AA64") and value is not None:
+                lines.append("%s 0x%016x\n" % (name, value))
+    finally:
+        for handle in reversed(handles):
+            os.close(handle)
+    return capture("probe:kvm-arm64-registers", OK, "".join(lines), "KVM_GET_ONE_REG on a virtual CPU")
+
+
+def start_arm64(fcntl, machine, processor):
+    """Initialise a virtual processor with each feature that KVM has; return their names."""
+    target = bytearray(32)
+    fcntl.ioctl(machine, KVM_ARM_PREFERRED_TARGET, target)
+    names, bits = [], 0
+    for name, bit, capability in KVM_ARM_FEATURES:
+        if fcntl.ioctl(machine, KVM_CHECK_EXTENSION, capability) > 0:
+            names.append(name)
+            bits |= 1 << bit
+    struct.pack_into("I", target, 4, bits)
+    fcntl.ioctl(processor, KVM_ARM_VCPU_INIT, target)
+    if "sve" in names:
+        fcntl.ioctl(processor, KVM_ARM_VCPU_FINALIZE, struct.pack("i", KVM_ARM_SVE))
+    return names
+
+
+def one_register(fcntl, processor, number):
+    """Return a virtual processor's register; None where KVM does not know it."""
+    import ctypes
+
+    value = ctypes.c_uint64()
+    try:
+        fcntl.ioctl(processor, KVM_GET_ONE_REG, struct.pack("QQ", number, ctypes.addressof(value)))
+    except OSError:
+        return None
+    return value.value
+
+
+def probe_kvm_riscv():
+    """Record which extensions a virtual hart has unless it is asked not to, by KVM's numbers."""
+    import fcntl
+
+    handles = [os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)]
+    try:
+        handles.append(fcntl.ioctl(handles[0], KVM_CREATE_VM, 0))
+        handles.append(fcntl.ioctl(handles[1], KVM_CREATE_VCPU, 0))
+        lines = []
+        for number in range(KVM_RISCV_EXTENSIONS):
+            value = one_register(fcntl, handles[2], KVM_RISCV_EXTENSION | number)
+            if value is not None:
+                lines.append("%d %d\n" % (number, value))
+    finally:
+        for handle in reversed(handles):
+            os.close(handle)
+    return capture("probe:kvm-riscv-isa", OK, "".join(lines), "KVM_GET_ONE_REG on a virtual hart")
+
+
 def probe_kvm_msrs():
     """Record the feature registers that KVM offers guests (VMX, speculation, microcode)."""
     import fcntl
@@ -2695,6 +2773,12 @@ ARM64_PROBES = (("probe:arm64-id-registers", probe_arm64),)
 RISCV_PROBES = (("probe:riscv-hwprobe", probe_riscv), ("probe:riscv-hwprobe-cpus", probe_riscv_cpus))
 COMMON_PROBES = (("probe:auxv", probe_auxv),)
 KVM_PROBES = (("probe:kvm", probe_kvm), ("probe:kvm-msrs", probe_kvm_msrs), ("probe:kvm-run", probe_kvm_run))
+KVM_PROBES_OF = {
+    "x86_64": KVM_PROBES[1:],
+    "i686": KVM_PROBES[1:],
+    "aarch64": (("probe:kvm-arm64-registers", probe_kvm_arm64),),
+    "riscv64": (("probe:kvm-riscv-isa", probe_kvm_riscv),),
+}
 LIBRARY_PROBES = (("probe:libraries", probe_libraries), ("probe:library-calls", probe_library_calls))
 
 
@@ -2707,7 +2791,7 @@ def probe_groups(machine, software=False):
         silicon += X86_PROBES + (("probe:msr", probe_msr),)
     silicon += ARM64_PROBES if machine == "aarch64" else ()
     silicon += RISCV_PROBES if machine == "riscv64" else ()
-    kvm = KVM_PROBES if machine in ("x86_64", "i686") else KVM_PROBES[:1]
+    kvm = KVM_PROBES[:1] + KVM_PROBES_OF.get(machine, ())
     return silicon, kvm, LIBRARY_PROBES
 
 
