@@ -106,11 +106,9 @@ class Reader:
 
     def _attribute(self, word: str, rest: str) -> None:
         current = self._current
-        if word == "depends":
-            condition = self._parsed(rest.removeprefix("on"))
-            (current.depends if isinstance(current, Definition) else current or []).append(
-                condition
-            )
+        if word == "depends" and current is not None:
+            held = current.depends if isinstance(current, Definition) else current
+            held.append(self._parsed(rest.removeprefix("on")))
         if not isinstance(current, Definition):
             return
         value, condition = self._split(rest)
