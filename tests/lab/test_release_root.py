@@ -11,7 +11,7 @@ import pytest
 
 from uplift.errors import TargetError
 from uplift.lab import process
-from uplift.lab.packages import Kernel
+from uplift.lab.kernel_package import Kernel
 from uplift.lab.release_kernel import captures, read
 from uplift.lab.release_root import Root, link_alternatives, merge, registration
 

@@ -142,6 +142,12 @@ def unpack(package: Path, to: Path) -> None:
     checked(["dpkg-deb", "-x", str(package), str(to)], UNPACK_SECONDS)
 
 
+def _complaint(result: process.Result) -> str:
+    """Return the first error that apt tells: its last one only says that there were some."""
+    errors = re.findall(r"^E: .*", result.stderr.decode("utf-8", "replace"), re.M)
+    return process.printable(errors[0]) if errors else result.complaint
+
+
 def checked(
     argv: Sequence[str],
     seconds: float,
@@ -159,7 +165,7 @@ def checked(
             f"cannot run {argv[0]}", str(error), "this needs a machine that has apt and dpkg"
         ) from error
     if not result.ok:
-        why = "it took too long" if result.timed_out else result.complaint
+        why = "it took too long" if result.timed_out else _complaint(result)
         raise TargetError(
             f"cannot fetch packages with {Path(argv[0]).name}",
             why or f"it exited {result.returncode}",

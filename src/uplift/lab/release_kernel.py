@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.errors import TargetError
+from uplift.facts.kernel_image import read_kernel_image
 from uplift.facts.model import Capture, CaptureStatus
 from uplift.lab import apt
-from uplift.lab.packages import Kernel, kernel_in
+from uplift.lab.kernel_package import Kernel, kernel_in
 from uplift.lab.release_root import Progress
 
-_PART = re.compile(r"linux-(image|modules|modules-extra)-(unsigned-)?[0-9][\w.+~-]*")
+_PART = re.compile(r"linux-(image|modules|modules-extra|binary|base)-(unsigned-)?[0-9][\w.+~-]*")
 #: Modules that the kernel image's reader looks into.
 _READ = ("kvm", "kvm_intel", "kvm_amd")
+_RELEASE = "probe:kernel-image/release"
 MAX_CONFIG = 4 << 20
 MAX_ANNOTATIONS = 16 << 20
 MAX_IMAGE = 256 << 20
@@ -112,21 +114,25 @@ def captures(files: KernelFiles, annotations: Path | None = None) -> dict[str, C
     names = ", ".join(name for name, _ in files.packages)
     found = [
         _capture("probe:kernel-image/packages", packages.encode(), "the packages it came from"),
-        _capture("probe:kernel-image/release", f"{files.release}\n".encode(), "the image's name"),
         *_image_captures(files),
     ]
     if files.config:
-        name = f"/boot/config-{files.release}"
-        found.append(_capture(f"file:{name}", files.config, f"{name} of {names}"))
+        name = f"file:/boot/config-{files.release}"
+        found.append(_capture(name, files.config, f"the configuration in {names}"))
     if annotations is not None:
         text = _limited(annotations, MAX_ANNOTATIONS)
         found.append(_capture("file:annotations", text, f"given as {annotations.name}"))
     return {capture.id: capture for capture in found}
 
 
-def _image_captures(files: KernelFiles) -> list[Capture]:
-    """Return what is read out of the image."""
-    return []
+def _image_captures(files: KernelFiles) -> Iterator[Capture]:
+    """Yield what is read out of the image; the file's name tells the release where nothing does."""
+    modules = {name: files.modules.get(name, b"") for name in files.loadable}
+    for capture in read_kernel_image(files.image, modules, files.arch, files.builtin):
+        if capture.id == _RELEASE and not capture.usable:
+            yield _capture(_RELEASE, f"{files.release}\n".encode(), "the name of the image's file")
+        else:
+            yield capture
 
 
 def _capture(name: str, data: bytes, how: str) -> Capture:
