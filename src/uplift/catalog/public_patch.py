@@ -67,13 +67,14 @@ def public_patch(
         a text of what is not public would be in the patch.
     """
     _refuse_unknown(allow, overlays)
-    lay_over(_catalog(base), overlays)  # refused here rather than half-way
-    public, left_out = _public_part(base, overlays, allow, as_of)
+    before = _catalog(base)
+    lay_over(before, overlays)  # refused here rather than half-way
+    public, left_out = _public_part(_known(before, base), overlays, allow, as_of)
     files = dict(base)
     for data in public:
         for entry in data.entries:
             _put(files, entry)
-    _check(base, files, public)
+    _check(files, lay_over(before, public))
     changes = {f"{prefix}/{name}": (base.get(name, ""), text) for name, text in files.items()}
     text = git_patch({path: pair for path, pair in changes.items() if pair[0] != pair[1]})
     _refuse_leak(text, base, overlays, public)
@@ -93,12 +94,14 @@ def _refuse_unknown(allow: Iterable[str], overlays: Sequence[OverlayData]) -> No
 
 
 def _public_part(
-    base: Mapping[str, str], overlays: Sequence[OverlayData], allow: frozenset[str], as_of: str
+    known: set[tuple[str, str]],
+    overlays: Sequence[OverlayData],
+    allow: frozenset[str],
+    as_of: str,
 ) -> tuple[list[OverlayData], Counter[str]]:
     """Return the overlays with their public entries only, and how many others there are."""
     public: list[OverlayData] = []
     left_out: Counter[str] = Counter()
-    known = _known(base)
     for data in overlays:
         wanted = [e for e in data.entries if e.id in allow or _may_go(e, data, as_of)]
         kept = list(_applicable(wanted, known))
@@ -119,8 +122,7 @@ def _may_go(entry: PrivateEntry, data: OverlayData, as_of: str) -> bool:
     return bool(day and as_of and day <= as_of) and data.overlay.policy is not Policy.CONFIDENTIAL
 
 
-def _known(base: Mapping[str, str]) -> set[tuple[str, str]]:
-    catalog = _catalog(base)
+def _known(catalog: Catalog, base: Mapping[str, str]) -> set[tuple[str, str]]:
     known = {("feature", feature.id) for feature in catalog.features}
     for chip in catalog.chips:
         known |= {("chip", chip.codename)} | ({("list", chip.codename)} if chip.features else set())
@@ -156,8 +158,9 @@ def _with_public_ids(entries: Iterable[PrivateEntry], ids: set[str]) -> Iterator
             continue
         kept = [name for name in entry.table[key] if name in ids]
         table = {**entry.table, key: kept}
-        if "unsure" in table:
-            table["unsure"] = [name for name in table["unsure"] if name in ids]
+        for other in ("unsure", "lacks"):
+            if other in table:
+                table[other] = [name for name in table[other] if name in ids]
         if kept:
             yield replace(entry, table=table)
         elif entry.kind == "chip" and (not entry.marks.extend or "signature" in table):
@@ -360,15 +363,12 @@ def _catalog(files: Mapping[str, str]) -> Catalog:
     )
 
 
-def _check(
-    base: Mapping[str, str], files: Mapping[str, str], public: Sequence[OverlayData]
-) -> None:
+def _check(files: Mapping[str, str], wanted: Catalog) -> None:
     """Refuse a patch after which the catalog would not say what the public part says."""
     try:
         after = _catalog(files)
     except (CatalogError, tomllib.TOMLDecodeError):
         after = None
-    wanted = lay_over(_catalog(base), public)
     if after is None or _plain(after) != _plain(wanted):
         raise UpliftError(
             "cannot write the patch",
@@ -400,7 +400,7 @@ def _plain_feature(feature: Feature) -> Feature:
 def _plain_chip(chip: Chip) -> tuple[object, ...]:
     signatures = tuple(replace(one, labels=frozenset()) for one in chip.signatures)
     said = (chip.title, chip.vendor, chip.arch, chip.microarchitecture, chip.segment)
-    return *said, signatures, chip.features, chip.unsure, chip.archspec, chip.announced
+    return *said, signatures, chip.features, chip.unsure, chip.lacks, chip.archspec, chip.announced
 
 
 def _refuse_leak(

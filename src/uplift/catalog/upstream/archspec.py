@@ -94,11 +94,16 @@ def teach(
     if CPUID in texts and bits:
         after[CPUID] = _with_bits(_document(texts, CPUID), bits)
     names = ", ".join(addition.name for addition in added)
+    targets = (document["microarchitectures"][addition.name] for addition in added)
+    versions = (
+        " Compiler versions are the first ones that were seen to take the option."
+        if any("compilers" in target for target in targets)
+        else ""
+    )
     return UpstreamPatch(
         subject=f"Add {names} support",
         body="The features are those of the parent and the words that Linux shows in "
-        "/proc/cpuinfo for the instruction sets that the chip adds. Compiler versions are the "
-        "first ones that were seen to take the option.",
+        "/proc/cpuinfo for the instruction sets that the chip adds." + versions,
         changes={path: (texts.get(path, ""), text) for path, text in after.items()},
         added=tuple(added),
         skipped=skipped,
@@ -112,6 +117,7 @@ class _Teacher:
         self.targets = targets
         self._options = options
         self._features = {feature.id: feature for feature in catalog.features}
+        self._chips = catalog.chips
         self._spoken = {word for target in targets.values() for word in target["features"]}
 
     def target(self, subject: Subject) -> tuple[str, Json, list[str], Labels] | str:
@@ -127,8 +133,8 @@ class _Teacher:
             "recording with /proc/cpuinfo would tell"
         inherited = _distinct(self.targets[parent]["features"])
         new = sorted(word for word in has.words if word not in inherited and self._usable(word))
-        if not new:
-            return f"to archspec it is the same as {parent}"
+        if self._words_of_chips(parent).issuperset(new):
+            return f"by what Linux shows it is the same as {parent}"
         spellings = _spellings(chip)
         name = _plain(spellings[0])
         entry: Json = {
@@ -140,6 +146,17 @@ class _Teacher:
         entry |= {"compilers": compilers} if compilers else {}
         entry |= {"cpupart": part} if (part := _part(chip)) else {}
         return name, entry, new, union(*(has.words[word].labels for word in new))
+
+    def _words_of_chips(self, target: str) -> set[str]:
+        """Return the words of the chips that archspec calls ``target``: more than it asks for.
+
+        A new target that one of these fits, too, would take its name away.
+        """
+        found: set[str] = set()
+        for chip in self._chips:
+            if target in (chip.archspec, _plain(_spellings(chip)[0])):
+                found |= _Has(chip, self._features, None).words.keys()
+        return found
 
     def _obstacle(self, chip: Chip | None) -> str:
         """Return why no target can be written for the chip; empty where one may."""
