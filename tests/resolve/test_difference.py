@@ -212,6 +212,25 @@ def test_a_setting_whose_option_has_a_note_is_intended_and_cites_it() -> None:
     found = difference("preemption", a, b)
     assert (found.cause, found.why) == (Cause.INTENDED, "required for its workloads")
     assert found.source == "annotations: CONFIG_PREEMPT_NONE"
+    assert found.change == "grace: build with CONFIG_PREEMPT_VOLUNTARY=y"
+
+
+def test_what_a_document_explains_is_intended_and_still_says_what_removes_it() -> None:
+    debian = {"file:/etc/os-release": "ID=debian\n"}
+    old = side("old", "-KFENCE", linux="6.1.0", captures=debian)
+    new = side("new", "KFENCE=y", captures=debian)
+    found = difference("kfence", old, new)
+    assert (found.cause, found.source) == (
+        Cause.INTENDED,
+        "changelog of Debian's linux 6.5.3-1",
+    )
+    assert found.change == "old: build with CONFIG_KFENCE=y"
+
+
+def test_a_document_speaks_for_its_own_system_only() -> None:
+    assert difference("kfence", side("a", "-KFENCE"), side("b", "KFENCE=y")).cause is (
+        Cause.AVOIDABLE
+    )
 
 
 def test_an_option_that_a_setting_speaks_of_is_not_counted_again() -> None:

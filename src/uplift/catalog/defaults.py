@@ -111,15 +111,26 @@ class Versioned:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why an option or a setting is as it is on some platform: somebody wrote it down.
+    """Why an option or a setting is as it is on some system: somebody wrote it down.
 
+    :param name: the setting's id, or the option without ``CONFIG_``.
+    :param value: what it then is: the setting's word, or the option's value.
+    :param system: ``os.id`` of the system; ``linux``: since which of its kernels.
     :param arch: where; empty for everywhere.
     """
 
     name: str
+    value: str
     why: str
     source: Source
+    system: str
+    linux: tuple[int, ...] = ()
     arch: tuple[str, ...] = ()
+
+    def holds(self, value: str, system: str, linux: tuple[int, ...], arch: str) -> bool:
+        """Say whether it explains that a platform has ``value``."""
+        here = self.value == value and self.system == system
+        return here and linux >= self.linux and (not self.arch or arch in self.arch)
 
 
 @dataclass(frozen=True)
@@ -136,6 +147,13 @@ class Defaults:
     reasons: tuple[Reason, ...]
     noise: Mapping[str, re.Pattern[str]]
     kernel: KernelOptions
+
+    def reason(
+        self, name: str, value: str, system: str, linux: tuple[int, ...], arch: str
+    ) -> Reason | None:
+        """Return what somebody wrote down of a setting or option that has ``value``."""
+        named = (reason for reason in self.reasons if reason.name == name)
+        return next((reason for reason in named if reason.holds(value, system, linux, arch)), None)
 
     def noise_of(self, option: str) -> str:
         """Return why nobody meets ``option`` (without ``CONFIG_``); empty where somebody may."""
@@ -223,8 +241,15 @@ def _vocabulary(entry: Mapping[str, Any]) -> Vocabulary:
 
 
 def _reason(entry: Mapping[str, Any]) -> Reason:
-    name = entry["option"] if "option" in entry else entry["setting"]
-    return Reason(name, entry["why"], _source(entry), tuple(entry.get("arch", ())))
+    return Reason(
+        name=entry["option"] if "option" in entry else entry["setting"],
+        value=entry["value"],
+        why=entry["why"],
+        source=_source(entry),
+        system=entry["system"],
+        linux=tuple(int(part) for part in entry.get("linux", "0").split(".")),
+        arch=tuple(entry.get("arch", ())),
+    )
 
 
 def _source(entry: Mapping[str, Any]) -> Source:

@@ -71,7 +71,12 @@ def heading(difference: PlatformDifference) -> str:
 
 
 def remedy(difference: PlatformDifference) -> str:
-    """Return what removes a difference or, where nothing is known to, why it is there."""
+    """Return what removes a difference or, where nothing is known to, why it is there.
+
+    Of what is intended, the reason comes first.
+    """
+    if difference.cause is Cause.INTENDED and difference.change:
+        return f"{difference.why}; {difference.change}"
     return difference.change or difference.why
 
 

@@ -82,9 +82,11 @@ def _group(option: str, sides: Sequence[Side], defaults: Defaults) -> tuple[str,
 
 
 def _reason(option: str, a: Side, b: Side, defaults: Defaults) -> str:
-    for reason in defaults.reasons:
-        if reason.name == option and (not reason.arch or {a.arch, b.arch} & set(reason.arch)):
-            return f"{reason.why} ({reason.source.text})"
+    for side in (a, b):
+        value, system = side.named(option) or "", side.text("os.id")
+        found = defaults.reason(option, value, system, side.kernel, side.arch)
+        if found:
+            return f"{found.why} ({found.source.text})"
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from uplift.catalog.defaults import Defaults, Reason, Setting
+from uplift.catalog.defaults import Defaults, Setting
 from uplift.catalog.kernel_options import Offer
 from uplift.facts.model import Value
 from uplift.resolve.difference_model import (
@@ -166,13 +166,12 @@ class _Pair:
         self.changed = self._to_be_changed()
 
     def judged(self, defaults: Defaults) -> _Judged:
-        """Return whose difference it is."""
-        reason = self._reason(defaults)
-        if reason:
-            return _Judged(Cause.INTENDED, reason.why, source=reason.source.text)
-        note = self._note()
-        if note:
-            return note
+        """Return whose difference it is; what somebody wrote down comes before what could be."""
+        found = self._could_be(defaults)
+        written = None if found.cause is Cause.INHERENT else self._written(defaults)
+        return written._replace(change=found.change) if written else found
+
+    def _could_be(self, defaults: Defaults) -> _Judged:
         if self.setting.bound and self.sides[0].arch != self.sides[1].arch:
             return _Judged(Cause.INHERENT, "each architecture has its own")
         if not all(told.there for told in self.answers):
@@ -181,13 +180,16 @@ class _Pair:
             return _Judged(Cause.INHERENT, self.setting.follows)
         return self._avoidable(defaults) or self._out_of_reach(defaults)
 
-    def _reason(self, defaults: Defaults) -> Reason | None:
-        names = {self.setting.id, *self.setting.decided_by}
-        for reason in defaults.reasons:
-            if reason.name in names and (
-                not reason.arch or any(side.arch in reason.arch for side in self.sides)
-            ):
-                return reason
+    def _written(self, defaults: Defaults) -> _Judged | None:
+        """Return the note or the document that says why one side is as it is."""
+        note = self._note()
+        if note:
+            return note
+        for side, told in zip(self.sides, self.answers, strict=True):
+            system = side.text("os.id")
+            found = defaults.reason(self.setting.id, told.value, system, side.kernel, side.arch)
+            if found:
+                return _Judged(Cause.INTENDED, found.why, source=found.source.text)
         return None
 
     def _note(self) -> _Judged | None:
