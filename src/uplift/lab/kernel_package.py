@@ -136,7 +136,7 @@ class _Unpacked:
         name = module["name"].replace("-", "_") if module else ""
         to = _destination(member.name) if not module else member.name.removeprefix("./")
         wants = not module or _WANTED.fullmatch(name) or name in self._wanted
-        if to and wants and member.isreg():
+        if to and wants and member.isreg() and ".." not in Path(to).parts:
             self._write(archive, member, self._to / to)
         return {name} if name else set()
 

@@ -410,7 +410,7 @@ def _evidence(
 
 def _without_directories(argv: Sequence[str], places: Sequence[Path]) -> list[str]:
     """Leave out where files lay: that says who booted, not what."""
-    words = list(argv)
+    words = [Path(argv[0]).name, *argv[1:]]
     for place in places:
         words = [word.replace(f"{place}/", "") for word in words]
     return words
