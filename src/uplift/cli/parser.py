@@ -6,11 +6,13 @@ import argparse
 
 import uplift
 from uplift.cli import (
+    boot,
     catalog,
     chip,
     completion,
     config,
     cpuid,
+    diff,
     explain,
     fix,
     matrix,
@@ -18,7 +20,10 @@ from uplift.cli import (
     scan,
 )
 
-COMMANDS = (scan, explain, fix, matrix, chip, release, config, cpuid, catalog, completion)
+COMMANDS = (
+    *(scan, explain, fix, matrix, diff, chip, release, boot),
+    *(config, cpuid, catalog, completion),
+)
 
 _EPILOG = """exit codes: 0 met; 1 found something it was asked to fail on; 2 usage or input;
 3 a target could not be reached. NO_COLOR switches colours off."""
