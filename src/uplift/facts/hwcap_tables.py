@@ -101,6 +101,13 @@ def bit_names(arch: str) -> Mapping[str, Mapping[int, str]]:
     return names
 
 
+@lru_cache(maxsize=1)
+def kvm_riscv_extensions() -> Mapping[int, str]:
+    """Return the RISC-V extensions by their numbers in KVM's interface."""
+    rows = _rows("kvm-riscv-extensions.csv")
+    return {int(row["number"]): row["extension"] for row in rows}
+
+
 def _rows(name: str) -> Iterator[Mapping[str, str]]:
     text = files("uplift.facts").joinpath("data").joinpath(name).read_text("utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#"))

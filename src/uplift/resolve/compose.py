@@ -43,7 +43,7 @@ _BY_ARCH: Mapping[str, Mapping[str, Predictor]] = {
         "kvm.": arm64.predict_kvm,
         "libc.": arm64.predict_libc,
     },
-    "riscv64": {"riscv.": riscv64.predict_isa},
+    "riscv64": {"riscv.": riscv64.predict_isa, "kvm.": riscv64.predict_kvm},
 }
 
 

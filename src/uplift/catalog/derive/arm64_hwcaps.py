@@ -176,7 +176,7 @@ def rows(
             for condition in group:
                 field = fields[condition.register, condition.field.upper()]
                 yield (
-                    name.lower(), number, field.register, field.name,
+                    name.lower().replace("_", ""), number, field.register, field.name,
                     field.low, field.high, int(field.signed), condition.minimum,
                 )  # fmt: skip
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 
 _FUNCTION = re.compile(
-    r"^static (?:inline )?[\w ]+?[ *](\w+)\(([^;{]*?)\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL
+    r"^(?:static )?[a-z][\w ]*?[ *](\w+)\(([^;{]*?)\)\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL
 )
 _WORD = re.compile(r"(if|else|switch|case|default|for|while)\b")
 
 
 def functions(text: str) -> dict[str, str]:
-    """Return the bodies of the static functions of a file without comments, by name."""
+    """Return the bodies of the functions of a file without comments, by name."""
     return {name: body for name, _, body in _FUNCTION.findall(text)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uplift.facts.model import Fact, Missing, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
+from uplift.resolve.predict import arm64_guests
 from uplift.resolve.predict.versions import by_version, words_of
 
 #: Options without which Linux reports none of the words that begin so: arm64_elf_hwcaps[] in
@@ -79,9 +80,11 @@ def predict_raw(facts: PlanFacts, name: str) -> Prediction:
 
 
 def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
-    """Predict ``kvm.available`` and the capabilities that follow a word."""
+    """Predict ``kvm.available``, ``kvm.words`` and the capabilities that follow a word."""
     if name == "kvm.available":
         return _kvm_available(facts)
+    if name == "kvm.words":
+        return arm64_guests.predict_words(facts, name)
     capability = name.removeprefix("kvm.capability.")
     if capability == "KVM_CAP_ARM_EL2":
         return Prediction(0, (), "nested guests need kvm-arm.mode=nested, which nobody set")
