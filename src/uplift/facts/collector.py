@@ -2785,7 +2785,7 @@ LIBRARY_PROBES = (("probe:libraries", probe_libraries), ("probe:library-calls", 
 def probe_groups(machine, software=False):
     """Return the groups of probes that share a child."""
     if software:
-        return (SOFTWARE_PROBES,)
+        return ((("probe:libraries", probe_libraries), ("probe:library-calls", probe_library_versions)),)
     silicon = COMMON_PROBES
     if machine in ("x86_64", "i686"):
         silicon += X86_PROBES + (("probe:msr", probe_msr),)
@@ -2793,9 +2793,6 @@ def probe_groups(machine, software=False):
     silicon += RISCV_PROBES if machine == "riscv64" else ()
     kvm = KVM_PROBES[:1] + KVM_PROBES_OF.get(machine, ())
     return silicon, kvm, LIBRARY_PROBES
-
-
-SOFTWARE_PROBES = (("probe:libraries", lambda: probe_libraries()), ("probe:library-calls", lambda: probe_library_versions()))
 
 
 def guarded(capture_id, probe):
