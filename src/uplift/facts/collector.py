@@ -2785,7 +2785,8 @@ LIBRARY_PROBES = (("probe:libraries", probe_libraries), ("probe:library-calls", 
 def probe_groups(machine, software=False):
     """Return the groups of probes that share a child."""
     if software:
-        return ((("probe:libraries", probe_libraries), ("probe:library-calls", probe_library_versions)),)
+        return ((("probe:libraries", probe_libraries), ("probe:library-calls", probe_library_versions),
+                 ("cmd:dpdk/version", probe_dpdk_version)),)
     silicon = COMMON_PROBES
     if machine in ("x86_64", "i686"):
         silicon += X86_PROBES + (("probe:msr", probe_msr),)
@@ -3408,7 +3409,6 @@ def software_tasks(context):
         Task("cmd:ld.so/subdirectories", record_loader_words, ("subdirectories", "--help", SUBDIRECTORY), 6),
         Task("cmd:ld.so/tunable-names", record_loader_words, ("tunable-names", "--list-tunables", TUNABLE), 6),
         Task("probe:openblas-kernels", record_openblas, (), 20),
-        Task("cmd:dpdk/version", record_dpdk_version, (), 20),
         Task("cmd:python3/numerics", record_software_numerics, (), 50),
         Task(qemu_id(context, "version"), record_qemu_version, (), 50),
         Task(qemu_id(context, "qmp"), record_qmp, (), 150),
@@ -3416,7 +3416,7 @@ def software_tasks(context):
     return reading, commands + compiler_tasks(context)
 
 
-def record_dpdk_version(context):
+def probe_dpdk_version():
     """Record DPDK's version as its library states it: its programs want huge pages to start."""
     capture_id, how = "cmd:dpdk/version", "dlopen librte_eal, then rte_version()"
     for name, path in library_cache():
