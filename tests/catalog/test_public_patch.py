@@ -194,6 +194,12 @@ def test_a_public_entry_that_speaks_of_a_private_one_is_refused_without_naming_i
     assert CANARY not in str(refused.value)
 
 
+def test_a_file_of_the_overlay_may_be_called_like_a_public_entry(overlay: Path) -> None:
+    (overlay / "features/qzx-features-file.toml").rename(overlay / "features/open-bit.toml")
+    (overlay / "chips/qzx-chips-file.toml").rename(overlay / "chips/intel.toml")
+    assert "x86/open-bit" in patch_of(overlay).text
+
+
 def test_a_name_to_allow_that_is_unknown_is_refused(overlay: Path) -> None:
     with pytest.raises(UpliftError, match="no-such"):
         patch_of(overlay, "x86/no-such")

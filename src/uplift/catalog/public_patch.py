@@ -412,7 +412,7 @@ def _refuse_leak(
     """Refuse a patch in which a text of what is left out stands."""
     told = {word for data in public for entry in data.entries for word in _texts(entry.table)}
     told |= {entry.id for data in public for entry in data.entries}
-    shipped = "\n".join(base.values())
+    shipped = "\n".join((*base, *base.values()))
     added = "\n".join(line for line in text.splitlines() if line[:1] == "+" or line[:5] == "diff ")
     for word in _private_texts(overlays, public) - told:
         if len(word) < _SHORTEST or word in shipped:
@@ -429,7 +429,8 @@ def _private_texts(
     overlays: Sequence[OverlayData], public: Sequence[OverlayData]
 ) -> frozenset[str]:
     found: set[str] = set()
-    known = {entry.id for data in public for entry in data.entries}
+    ids = {entry.id for data in public for entry in data.entries}
+    known = ids | {name.rpartition("/")[2] for name in ids}
     for data, open_part in zip(overlays, public, strict=True):
         overlay = data.overlay
         found |= {overlay.name, overlay.label, overlay.lifts_at}
