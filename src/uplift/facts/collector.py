@@ -656,10 +656,12 @@ KVM_GET_ONE_REG = 0x4010AEAB
 KVM_ARM_VCPU_INIT = 0x4020AEAE
 KVM_ARM_VCPU_FINALIZE = 0x4004AEC2
 KVM_ARM_REGISTER = 0x6030000000130000 | 3 << 14  # a 64-bit system register with op0 = 3
-#: Of KVM_ARM_VCPU_INIT: name, bit, and the capability without which KVM refuses it (0: none).
+#: Of KVM_ARM_VCPU_INIT: name, bit, and the capability without which KVM refuses it.
 KVM_ARM_FEATURES = (("psci-0.2", 2, 102), ("pmu-v3", 3, 126), ("sve", 4, 170),
                     ("ptrauth-address", 5, 171), ("ptrauth-generic", 6, 172))
 KVM_ARM_SVE = 4
+KVM_ENABLE_CAP = 0x4068AEA3
+KVM_CAP_ARM_MTE = 205
 KVM_RISCV_EXTENSION = 0x8030000007000000
 KVM_RISCV_EXTENSIONS = 256
 
@@ -2619,23 +2621,37 @@ def cpuid_entries(fcntl, kvm, request):
 
 
 def probe_kvm_arm64():
-    """Record the ID registers of a virtual processor that has all that it gets unless asked not to."""
+    """Record the ID registers of a virtual processor that has what it gets unasked, and of one with MTE."""
     import fcntl
 
-    handles = [os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)]
+    kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     try:
-        handles.append(fcntl.ioctl(handles[0], KVM_CREATE_VM, 0))
-        handles.append(fcntl.ioctl(handles[1], KVM_CREATE_VCPU, 0))
-        names = start_arm64(fcntl, *handles[1:])
+        lines = arm64_guest(fcntl, kvm, False)
+        try:
+            lines += arm64_guest(fcntl, kvm, True)
+        except OSError:  # KVM has no MTE to give
+            pass
+    finally:
+        os.close(kvm)
+    return capture("probe:kvm-arm64-registers", OK, "".join(lines), "KVM_GET_ONE_REG on a virtual CPU")
+
+
+def arm64_guest(fcntl, kvm, tagged):
+    handles = [fcntl.ioctl(kvm, KVM_CREATE_VM, 0)]
+    try:
+        if tagged:
+            fcntl.ioctl(handles[0], KVM_ENABLE_CAP, struct.pack("II96x", KVM_CAP_ARM_MTE, 0))
+        handles.append(fcntl.ioctl(handles[0], KVM_CREATE_VCPU, 0))
+        names = start_arm64(fcntl, *handles) + ["mte"] * tagged
         lines = ["features %s\n" % " ".join(names)]
         for name, op1, crm, op2 in ARM64_REGISTERS:
-            value = one_register(fcntl, handles[2], KVM_ARM_REGISTER | op1 << 11 | crm << 3 | op2)
+            value = one_register(fcntl, handles[1], KVM_ARM_REGISTER | op1 << 11 | crm << 3 | op2)
             if name.startswith("ID_AA64") and value is not None:
                 lines.append("%s 0x%016x\n" % (name, value))
+        return lines
     finally:
         for handle in reversed(handles):
             os.close(handle)
-    return capture("probe:kvm-arm64-registers", OK, "".join(lines), "KVM_GET_ONE_REG on a virtual CPU")
 
 
 def start_arm64(fcntl, machine, processor):

@@ -1,6 +1,7 @@
 """What a virtual processor of KVM's has by default: arm64's ID registers, RISC-V's extensions.
 
-Both were read from a virtual processor that never ran, made with each feature that KVM has.
+Both were read from a virtual processor that never ran, made with each feature that QEMU asks KVM
+for unasked; arm64's then once more with memory tags.
 """
 
 from __future__ import annotations
@@ -20,19 +21,30 @@ _EXTENSION = re.compile(r"(\d{1,5}) (\d{1,20})")
 
 
 def _arm64(captures: Mapping[str, Capture]) -> Iterator[Reading]:
-    """Read what the processor was made with, and the words that a guest's kernel may take from it.
+    """Read each processor: what it was made with, and the words that a kernel takes from it.
 
-    :raises ValueError: a line is no register, or the first does not name the features.
+    :raises ValueError: a line is no register, or stands before the first features.
     """
-    first, _, rest = captures[REGISTERS].text.partition("\n")
-    told = _FEATURES.fullmatch(first.strip())
-    if told is None:
-        raise ValueError(f"line 1: {first[:60]!r} names no features")
-    registers = parse_registers(rest)
+    guests = list(_guests(captures[REGISTERS].text))
+    features, registers = guests[0]
     values: dict[str, Value] = {f"kvm.register.{name}": v for name, v in registers.items()}
-    values["kvm.vcpu_features"] = frozenset(told[1].split())
+    values["kvm.vcpu_features"] = features
     values["kvm.words"] = implied_hwcaps(registers)
+    values["kvm.asked_words"] = implied_hwcaps(guests[-1][1])
     yield Reading(REGISTERS, values)
+
+
+def _guests(text: str) -> Iterator[tuple[frozenset[str], Mapping[str, int]]]:
+    """Yield each processor's features and registers; the one that QEMU makes unasked is first."""
+    before, *blocks = re.split(r"^(?=features\b)", text, flags=re.MULTILINE)
+    if before.strip() or not blocks:
+        raise ValueError(f"line 1: {before[:60]!r} names no features")
+    for block in blocks:
+        first, _, rest = block.partition("\n")
+        told = _FEATURES.fullmatch(first.strip())
+        if told is None:
+            raise ValueError(f"{first[:60]!r} is no list of features")
+        yield frozenset(told[1].split()), parse_registers(rest)
 
 
 def _riscv(captures: Mapping[str, Capture]) -> Iterator[Reading]:
@@ -54,7 +66,7 @@ def _riscv(captures: Mapping[str, Capture]) -> Iterator[Reading]:
 PARSERS = (
     Parser(
         name="kvm guest arm64",
-        declares=("kvm.words", "kvm.vcpu_features", "kvm.register."),
+        declares=("kvm.words", "kvm.asked_words", "kvm.vcpu_features", "kvm.register."),
         reads=(REGISTERS,),
         parse=_arm64,
     ),

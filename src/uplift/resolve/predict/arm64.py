@@ -80,10 +80,10 @@ def predict_raw(facts: PlanFacts, name: str) -> Prediction:
 
 
 def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
-    """Predict ``kvm.available``, ``kvm.words`` and the capabilities that follow a word."""
+    """Predict ``kvm.available``, a guest's words and the capabilities that follow a word."""
     if name == "kvm.available":
         return _kvm_available(facts)
-    if name == "kvm.words":
+    if name in ("kvm.words", "kvm.asked_words"):
         return arm64_guests.predict_words(facts, name)
     capability = name.removeprefix("kvm.capability.")
     if capability == "KVM_CAP_ARM_EL2":

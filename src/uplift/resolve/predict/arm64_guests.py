@@ -33,15 +33,23 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class _Host:
-    """The host that the guest runs on; ``inputs`` gathers what was asked."""
+    """The host that the guest runs on.
+
+    :param inputs: gathers the captures that were asked.
+    :param asked: whether QEMU is told to give what it does not give by default.
+    """
 
     facts: PlanFacts
     kernel: str
     inputs: dict[str, None]
+    asked: bool
 
 
 def predict_words(facts: PlanFacts, name: str) -> Prediction | Missing:
-    """Predict ``kvm.words``: HWCAP words of a guest that has whatever QEMU gives unasked."""
+    """Predict ``kvm.words``: HWCAP words of a guest that has whatever QEMU gives unasked.
+
+    ``kvm.asked_words`` has also what ``-machine virt,mte=on`` gives.
+    """
     chip = facts.chip.get("arm64.words")
     if not isinstance(chip, Fact) or not isinstance(chip.value, frozenset):
         return Missing(name, "what the core has is not known")
@@ -49,7 +57,7 @@ def predict_words(facts: PlanFacts, name: str) -> Prediction | Missing:
     if isinstance(kernel, Missing):
         return Missing(name, "neither the kernel's image nor its version is known")
     inputs = dict.fromkeys((chip.capture, kernel.capture, table_of("linux", "kvm-arm64")))
-    host = _Host(facts, str(kernel.value), inputs)
+    host = _Host(facts, str(kernel.value), inputs, name == "kvm.asked_words")
     words: set[str] = set()
     why: dict[str, str] = {}
     for word, rule in arm64_rules().items():
@@ -109,8 +117,8 @@ def _conditions(state: GuestState, host: _Host) -> Iterator[Answer]:
 
 
 def _asked(state: GuestState, host: _Host) -> Answer:
-    """Say whether the release's QEMU asks KVM for it unless it is told to."""
-    if state.qemu != _BY_DEFAULT:
+    """Say whether the release's QEMU asks KVM for it, by default or when it is told to."""
+    if state.qemu != _BY_DEFAULT and not host.asked:
         return False
     if not state.qemu_since.without:
         return True  # the oldest QEMU that was read
