@@ -58,7 +58,7 @@ def test_the_sapphire_rapids_model_demands_bits_that_libvirt_of_22_04_does_not_k
 
 
 def test_lam_is_compiled_out_while_the_version_is_new_enough():
-    made = cell("sierra-forest", "noble+hwe-6.17", "x86/lam")
+    made = cell("panther-lake", "noble+hwe-6.17", "x86/lam")
     stop = made.uses[Use.HOST].stop
     assert stop is not None and stop.layer is Layer.KERNEL_BUILD
     assert made.uses[Use.HOST].answer is Answer.STOPPED

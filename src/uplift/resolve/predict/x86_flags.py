@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from uplift.catalog.flag_rules import FlagRule, load_flag_rules
 from uplift.facts.cpuid_table import table
-from uplift.facts.model import Fact, Missing, PartialWords
+from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
 from uplift.resolve.predicate import version_key
 from uplift.resolve.predict.versions import by_version
@@ -40,6 +40,7 @@ _WORDS: Mapping[int, str] = {
 }
 #: Whose bits count: a name of another vendor's bit says nothing of these chips.
 _VENDORS = frozenset({"Intel", "AMD"})
+_SILENT = "no list says whether the chip has its bit"
 _OWN = "Linux sets it by itself, not from CPUID alone"
 
 
@@ -142,20 +143,28 @@ class _Judge:
         yield not rule.before or version_key(self._version) >= version_key(rule.before)
         for needed in (*rule.needs, *self._rules.needs.get(flag, ())):
             if needed in self._known.places:
-                yield self.reported(needed)
+                answer = self.reported(needed)
+                # a chip that has a feature has what that rests on, though its list is silent
+                yield True if answer == _SILENT else answer
         yield self._open(rule)
 
     def _bit(self, flag: str, rule: FlagRule) -> bool | str:
         own = self._known.places.get(flag, "")
         use_rule = rule.bits and self._of_vendor(rule.bits_vendor)
         bits = rule.bits if use_rule else (own,) if own else ()
-        if not bits or any(self._is_set(bit) for bit in bits):
-            return True if bits else _OWN
-        return rule.unset_open or False
+        if not bits:
+            return _OWN
+        answers = [self._is_set(bit) for bit in bits]
+        if True in answers:
+            return True
+        return rule.unset_open or (_SILENT if None in answers else False)
 
-    def _is_set(self, place: str) -> bool:
+    def _is_set(self, place: str) -> bool | None:
+        """Say whether the chip has a bit; None where its list does not say."""
         register, _, bit = place.rpartition(".")
         value = self._facts.chip.value(register)
+        if isinstance(value, PartialRegister) and value.unknown >> int(bit) & 1:
+            return None
         return isinstance(value, int) and bool(value >> int(bit) & 1)
 
     def _configured(self, flag: str, rule: FlagRule) -> bool | str:

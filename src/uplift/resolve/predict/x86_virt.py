@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from uplift.catalog.kvm_exposure import Exposure, load_exposures
@@ -81,7 +82,14 @@ def _by_version(
 def _host(facts: PlanFacts) -> kvm_model.Host | None:
     kernel = facts.release.value("kernel.release") or facts.release.value("image.release")
     qemu = facts.release.value("qemu.version")
-    return kvm_model.host_of(facts.chip, str(kernel or ""), str(qemu or ""))
+    host = kvm_model.host_of(facts.chip, str(kernel or ""), str(qemu or ""))
+    return replace(host, ospke=_uses_keys(facts)) if host else None
+
+
+def _uses_keys(facts: PlanFacts) -> bool:
+    """Say whether the kernel uses protection keys: CPUID tells that of a running machine only."""
+    flags = facts.value("cpuinfo.flags")
+    return isinstance(flags, frozenset) and "ospke" in flags
 
 
 def _available(facts: PlanFacts) -> Prediction | Missing:
@@ -116,11 +124,12 @@ def predict_qemu(facts: PlanFacts, name: str) -> Prediction | Missing | None:
         return known
     wanted = name.removeprefix(_HOST).replace("_", "-").replace(".", "-")
     assert isinstance(known.value, frozenset)
-    if isinstance(known.value, PartialWords) and known.value.open(wanted):
-        return Missing(name, known.value.open(wanted), known.inputs)
-    if wanted not in known.value:
+    open_ = known.value.open(wanted) if isinstance(known.value, PartialWords) else ""
+    if wanted not in known.value and not open_:
         return Prediction(False, known.inputs, "this QEMU has no such property")
-    return _host_property(facts, name, wanted, known)
+    found = _host_property(facts, name, wanted, known)
+    stopped = isinstance(found, Prediction) and found.value is False
+    return Missing(name, open_, known.inputs) if open_ and not stopped else found
 
 
 def _host_property(
