@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> MatrixReport:
     from uplift.report.matrix import MatrixReport, Skipped
-    from uplift.resolve.matrix import plan
+    from uplift.resolve.matrix import ask_silicon, plan
 
     catalog = catalog_of_user(args.overlay)
     wanted = _wanted(args, catalog)
@@ -96,13 +96,14 @@ def _report(args: argparse.Namespace) -> MatrixReport:
     cells: list[Cell] = []
     skipped: list[Skipped] = []
     for done, chip in enumerate(chips):
+        asked = ask_silicon(chip, catalog)
         for name in names:
             _progress(done * len(names), len(chips) * len(names))
             side = sides.of(name, chip)
             if isinstance(side, str):
                 skipped.append(Skipped(chip.name, name, side))
             else:
-                cells.extend(plan(chip, side, catalog, wanted))
+                cells.extend(plan(chip, side, catalog, wanted, asked))
     _progress(0, 0)
     if not cells and skipped:
         raise _nothing(skipped[0])

@@ -30,8 +30,7 @@ def unicode_output() -> bool:
 def print_json(document: Any) -> None:
     """Print one JSON document: indented for a person, one line for a pipe."""
     indent = 2 if sys.stdout.isatty() else None
-    json.dump(document, sys.stdout, indent=indent, ensure_ascii=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False) + "\n")
 
 
 def write_file(path: Path, text: str) -> None:

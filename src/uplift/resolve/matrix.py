@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from uplift.catalog.labels import union
@@ -52,12 +53,21 @@ _LAYERS: Mapping[Use, tuple[Layer, ...]] = {
 class UseVerdict(NamedTuple):
     """One use's answer.
 
+    :param said: the verdict that decided, or the reason where none did.
     :param stop: whose stop it is, where the answer is stopped.
+    :param condition: what must hold besides.
     """
 
     answer: Answer
-    why: str
+    said: Verdict | str
     stop: Stop | None = None
+    condition: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason in one line, made when it is asked for."""
+        told = self.said if isinstance(self.said, str) else self.said.why
+        return told + self.condition
 
 
 @dataclass(frozen=True)
@@ -102,23 +112,40 @@ class ReleaseSide(NamedTuple):
 
 
 def plan(
-    side: ChipSide, release: ReleaseSide, catalog: Catalog, wanted: Iterable[str] = ()
+    side: ChipSide,
+    release: ReleaseSide,
+    catalog: Catalog,
+    wanted: Iterable[str] = (),
+    asked: Mapping[str, Outcome] | None = None,
 ) -> Iterator[Cell]:
     """Yield a cell for every feature of the chip's architecture.
 
-    :param wanted: ids of features; empty: all of them that ask something of the silicon.
+    :param wanted: ids of features; empty: all of them that exist on some architectures only.
+    :param asked: what :func:`ask_silicon` said of the chip, where many releases are planned.
     """
     chosen = frozenset(wanted)
+    asked = ask_silicon(side, catalog) if asked is None else asked
     facts = compose(side.facts, release.release, release.recorded)
-    features = [
-        feature
+    resolver = Resolver(facts, side.listed, _unasked(catalog), asked)
+    for feature in features_for(catalog.features, side.arch):
+        if feature.id in chosen or (not chosen and feature.arch):
+            lacking = feature.id in asked and asked[feature.id].holds is False
+            resolution = resolver.lacking(feature) if lacking else resolver.resolve(feature)
+            yield _cell(side, release.release, resolution, facts)
+
+
+def ask_silicon(side: ChipSide, catalog: Catalog) -> Mapping[str, Outcome]:
+    """Return what each feature's silicon comes to on a chip."""
+    return {
+        feature.id: _silicon(side, feature)
         for feature in features_for(catalog.features, side.arch)
-        if (not chosen and feature.arch) or feature.id in chosen
-    ]
-    asked = {feature.id: _silicon(side, feature) for feature in features if feature.layers}
-    resolver = Resolver(facts, side.listed, Unasked(), asked)
-    for feature in features:
-        yield _cell(side, release.release, resolver.resolve(feature), facts)
+        if feature.layers and feature.layers[0].name is Layer.SILICON
+    }
+
+
+@lru_cache(maxsize=4)
+def _unasked(catalog: Catalog) -> Unasked:
+    return Unasked()
 
 
 def _silicon(side: ChipSide, feature: Feature) -> Outcome:
@@ -126,7 +153,7 @@ def _silicon(side: ChipSide, feature: Feature) -> Outcome:
     status = silicon_status(side, feature)
     first = feature.layers[0]
     outcome = judge(first.needs, side.facts)
-    if first.name is not Layer.SILICON or outcome.holds is status.holds:
+    if outcome.holds is status.holds:
         return outcome
     told = tuple((test, Missing(test.fact, status.why)) for test, _ in outcome.because[:1])
     return Outcome(status.holds, told)
@@ -154,12 +181,12 @@ def _cell(
 def _use(use: Use, resolution: Resolution) -> UseVerdict:
     silicon = _at(resolution, Layer.SILICON)
     if silicon and silicon.status.stops:
-        return UseVerdict(Answer.ABSENT, silicon.why, silicon.stop)
+        return UseVerdict(Answer.ABSENT, silicon, silicon.stop)
     asked = [v for v in resolution.verdicts if v.layer in _LAYERS[use]]
     if use is not Use.HOST and not asked:
         return UseVerdict(Answer.NOT_APPLICABLE, _UNASKED[use])
     if silicon and silicon.status is Status.UNKNOWN:
-        return UseVerdict(Answer.UNKNOWN, silicon.why)
+        return UseVerdict(Answer.UNKNOWN, silicon)
     return _host(silicon, asked) if use is Use.HOST else _one_of(asked, resolution)
 
 
@@ -171,32 +198,32 @@ def _host(silicon: Verdict | None, asked: Sequence[Verdict]) -> UseVerdict:
     """Every layer must pass it on; what firmware does is seen on a machine, not in a plan."""
     stopped = next((v for v in asked if v.status.stops), None)
     if stopped is not None:
-        return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
+        return UseVerdict(Answer.STOPPED, stopped, stopped.stop)
     open_ = [v for v in asked if v.status is Status.UNKNOWN]
     unknown = next((v for v in open_ if v.layer is not Layer.FIRMWARE), None)
     if unknown is not None:
-        return UseVerdict(Answer.UNKNOWN, unknown.why)
+        return UseVerdict(Answer.UNKNOWN, unknown)
     decided = [v for v in (*asked, silicon) if v is not None and v.status.passes]
     if not decided:
         return UseVerdict(Answer.NOT_APPLICABLE, "nothing is asked of the kernel")
     condition = "; if the firmware leaves it on" if open_ else ""
-    return UseVerdict(Answer.USABLE, decided[0].why + condition)
+    return UseVerdict(Answer.USABLE, decided[0], None, condition)
 
 
 def _one_of(asked: Sequence[Verdict], resolution: Resolution) -> UseVerdict:
     """One layer of the use is enough: one library that dispatches to it, one compiler."""
     passing = next((v for v in asked if v.status.passes), None)
     if passing is not None:
-        return UseVerdict(Answer.USABLE, passing.why)
+        return UseVerdict(Answer.USABLE, passing)
     unknown = next((v for v in asked if v.status is Status.UNKNOWN), None)
     if unknown is not None:
-        return UseVerdict(Answer.UNKNOWN, unknown.why)
+        return UseVerdict(Answer.UNKNOWN, unknown)
     stopped = next((v for v in asked if v.status.stops), None)
     if stopped is not None:
-        return UseVerdict(Answer.STOPPED, stopped.why, stopped.stop)
+        return UseVerdict(Answer.STOPPED, stopped, stopped.stop)
     if resolution.stop is not None:
-        return UseVerdict(Answer.STOPPED, asked[0].why, resolution.stop)
-    return UseVerdict(Answer.NOT_APPLICABLE, asked[0].why)
+        return UseVerdict(Answer.STOPPED, asked[0], resolution.stop)
+    return UseVerdict(Answer.NOT_APPLICABLE, asked[0])
 
 
 _UNASKED = {

@@ -30,6 +30,13 @@ PREDICTED = "predicted:"
 _OF_CHIP = ("cpuid.", "arm64.", "riscv.", "pci.", "firmware.", "topology.", "cache.", "numa.")
 
 
+#: Facts that a release's recording tells; of every other one only a machine knows.
+_OF_RELEASE = (
+    *("kernel.config", "image.", "compiler.", "assembler.", "qemu.", "libvirt.", "libc."),
+    *("library.", "python.", "package", "ovs.", "dpdk.", "postgresql."),
+)
+
+
 class Prediction(NamedTuple):
     """What a fact is expected to be on the chip under the release.
 
@@ -104,11 +111,18 @@ class PlanFacts(Facts):
         self.release = release
         self._predictors = predictors
         self._inputs: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[str, Prediction | Missing] = {}
 
     @cached_property
     def collected(self) -> frozenset[str]:
         """Every parser: of each fact there is an answer, or a reason why there is none."""
         return frozenset(parser.name for parser in self._index.parsers)
+
+    def once(self, what: str, made: Callable[[], Prediction | Missing]) -> Prediction | Missing:
+        """Return what ``made`` gives, asked once: what several predictions rest on."""
+        if what not in self._kept:
+            self._kept[what] = made()
+        return self._kept[what]
 
     def inputs_of(self, capture_id: str) -> frozenset[str]:
         """Return the captures that ``capture_id`` rests on: itself, unless it is a prediction."""
@@ -127,7 +141,12 @@ class PlanFacts(Facts):
         if predicted is not None:
             return predicted
         self.parser_of(name)  # a name that nobody declares is a mistake of the catalog
-        return self.chip.get(name) if name.startswith(_OF_CHIP) else self.release.get(name)
+        if name.startswith(_OF_CHIP):
+            return self.chip.get(name)
+        found = self.release.get(name)
+        if isinstance(found, Missing) and not name.startswith(_OF_RELEASE):
+            return Missing(name, f"only a machine shows {name}", found.captures)
+        return found
 
     def _predicted(self, name: str, prediction: Prediction) -> Fact:
         """Keep the prediction as a capture, so that a verdict can cite it."""

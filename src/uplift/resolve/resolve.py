@@ -147,6 +147,13 @@ class Resolver:
             verdicts.append(judge_layer(need, verdicts) if looked else nobody)
         return Resolution(feature, tuple(verdicts))
 
+    def lacking(self, feature: Feature) -> Resolution:
+        """Judge the silicon alone: what it lacks reaches no other layer."""
+        judge_layer = _Judge(feature, self._facts, self._silicon).layer
+        return Resolution(
+            feature, (judge_layer(feature.layers[0], (), self._asked.get(feature.id)),)
+        )
+
 
 class _Judge(NamedTuple):
     """Judges the layers of one feature on one snapshot."""

@@ -57,10 +57,11 @@ def predict_platform(facts: PlanFacts, name: str) -> Prediction | None:
 
 
 def _release(facts: PlanFacts) -> Prediction | None:
-    found = facts.release.get("image.release")
-    if isinstance(found, Missing):
-        return None
-    return Prediction(found.value, (found.capture,), "the release in the kernel's image")
+    for name, where in (("image.release", "image"), ("kernel.config_release", "configuration")):
+        found = facts.release.get(name)
+        if isinstance(found, Fact):
+            return Prediction(found.value, (found.capture,), f"the release in the kernel's {where}")
+    return None
 
 
 def _states(facts: PlanFacts, name: str) -> Prediction | Missing:

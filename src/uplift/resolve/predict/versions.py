@@ -47,7 +47,7 @@ def by_version(
     :param adjusted: documents state what a distribution added or took out as
         ``<adjusted>_added`` and ``<adjusted>_removed``.
     """
-    version = facts.release.get(told)
+    version = facts.get(told)
     if isinstance(version, Missing):
         return Missing(told, f"{told} is not known")
     words = words_of(project, kind, arch, str(version.value))

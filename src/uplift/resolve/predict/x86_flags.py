@@ -204,7 +204,7 @@ class _Judge:
 
     @property
     def _version(self) -> str:
-        return str(self._facts.release.value(_KERNEL) or self._facts.release.value("image.release"))
+        return str(self._facts.value(_KERNEL) or "")
 
 
 def _all(conditions: Iterator[bool | str]) -> bool | str:

@@ -72,7 +72,7 @@ def _by_version(
         unknown |= bit if answer.offered is None else 0
         why = why or (answer.why if answer.offered is None else "")
     value = PartialRegister(offered, unknown, why) if unknown else offered
-    kernel = facts.release.get("kernel.release")
+    kernel = facts.get("kernel.release")
     table = table_of("linux", "kvm-exposure")
     inputs = (chip.capture, table, *((kernel.capture,) if isinstance(kernel, Fact) else ()))
     how = f"what Linux {host.kernel}'s KVM passes on of the chip's bits"
@@ -80,7 +80,7 @@ def _by_version(
 
 
 def _host(facts: PlanFacts) -> kvm_model.Host | None:
-    kernel = facts.release.value("kernel.release") or facts.release.value("image.release")
+    kernel = facts.value("kernel.release")
     qemu = facts.release.value("qemu.version")
     host = kvm_model.host_of(facts.chip, str(kernel or ""), str(qemu or ""))
     return replace(host, ospke=_uses_keys(facts)) if host else None
@@ -119,7 +119,7 @@ def predict_qemu(facts: PlanFacts, name: str) -> Prediction | Missing | None:
         return _of_version(facts, name, "cpu-model", "qemu.models")
     if not name.startswith(_HOST):
         return None
-    known = _properties(facts)
+    known = facts.once("qemu.properties", lambda: _properties(facts))
     if isinstance(known, Missing):
         return known
     wanted = name.removeprefix(_HOST).replace("_", "-").replace(".", "-")
