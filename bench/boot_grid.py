@@ -1,71 +1,92 @@
-"""Boot a distribution's kernel on a grid of emulated CPU models, and time each.
+"""Boot a grid of CPU models with one machine at a time and with several, and compare.
 
-    python bench/boot_grid.py [--at-once 2] [--save DIRECTORY] [ARCH:MODEL …]
+    python -m bench.boot_grid [--kernel KERNEL …] [--cpu MODEL …] [--jobs 1 --jobs 2] [--save DIR]
 
-Prints a line per model: how it ended, seconds, and what the emulator lacks of the model. With
---save, writes each machine's redacted snapshot, which is how tests/recordings/boots was made.
+Prints a line per boot, and for each number of machines at once: seconds, seconds per boot, and how
+many times faster than the first. With --save, writes the redacted snapshots of everything that the
+collector knows, which is how tests/recordings/boots was made.
 """
 
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from uplift.facts import snapshot_file
+from uplift.lab.boot_grid import Ended, boot_all
+from uplift.lab.cpu_names import qemu_model
+from uplift.lab.kernels import find_kernels
 from uplift.lab.model import Options
-from uplift.lab.packages import fetch_kernel
-from uplift.lab.qemu import BootRequest, BootResult, boot
+from uplift.lab.qemu import BootRequest, BootResult
 
-GRID = (
-    "x86_64:Nehalem",
-    "x86_64:Haswell",
-    "x86_64:Skylake-Server",
-    "x86_64:EPYC-Rome",
-    "x86_64:max",
-    "aarch64:neoverse-n1",
-    "aarch64:max,pauth-impdef=on",
+KERNELS = ("apt:linux-image-cloud-amd64",)
+MODELS = (
+    *("Nehalem", "SandyBridge", "Haswell", "Broadwell"),
+    *("Skylake-Server", "EPYC", "EPYC-Rome", "max"),
 )
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One model, and how its boot ended."""
+def requests_of(
+    kernels: Sequence[str], models: Sequence[str], everything: bool
+) -> list[BootRequest]:
+    """Return every kernel on every model."""
+    return [
+        BootRequest.of(
+            kernel,
+            qemu_model(model),
+            options=Options(redact=everything),
+            everything=everything,
+            timeout=240,
+        )
+        for kernel in find_kernels(kernels)
+        for model in models
+    ]
 
-    name: str
-    result: BootResult
 
-    @property
-    def file(self) -> str:
-        """The name of its recording."""
-        return self.name.partition(",")[0].replace(":", "-") + ".jsonl.gz"
-
-    def __str__(self) -> str:
-        lacking = " ".join(self.result.lacking) or "nothing"
-        ended = f"{self.result.status.value:8}{self.result.seconds:6.1f} s"
-        return f"{self.name:30}{ended}  lacks {lacking}  {self.result.why}".rstrip()
+def told(one: Ended) -> str:
+    """Return a line on one boot."""
+    name = f"{one.request.release} {one.request.cpu_model}"
+    if not isinstance(one.result, BootResult):
+        return f"{name}: {one.result.cause}"
+    lacking = " ".join(one.result.lacking) or "nothing"
+    ended = f"{one.result.status.value} {one.result.seconds:.1f} s"
+    return f"{name}: {ended}, lacks {lacking} {one.result.why}".rstrip()
 
 
-def boot_cell(name: str) -> Cell:
-    """Boot ``ARCH:MODEL`` once."""
-    arch, _, model = name.partition(":")
-    request = BootRequest.of(fetch_kernel(arch), model, options=Options(redact=True), timeout=240)
-    return Cell(name, boot(request))
+def save(one: Ended, place: Path) -> None:
+    """Write a boot's snapshot as ``ARCH-MODEL.jsonl.gz``."""
+    if isinstance(one.result, BootResult) and one.result.snapshot is not None:
+        model = one.request.cpu_model.partition(",")[0]
+        snapshot_file.save(one.result.snapshot, place / f"{one.request.arch}-{model}.jsonl.gz")
 
 
 def main() -> None:
-    """Boot the grid and print it."""
+    """Boot the grid once for each number of machines at a time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cells", nargs="*", default=GRID, metavar="ARCH:MODEL")
-    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--kernel", action="append")
+    parser.add_argument("--cpu", action="append")
+    parser.add_argument("--jobs", action="append", type=int)
     parser.add_argument("--save", type=Path)
     args = parser.parse_args()
-    with ThreadPoolExecutor(args.at_once) as pool:
-        for cell in pool.map(boot_cell, args.cells):
-            print(cell, flush=True)
-            if args.save and cell.result.snapshot:
-                snapshot_file.save(cell.result.snapshot, args.save / cell.file)
+    models = args.cpu or MODELS
+    requests = requests_of(args.kernel or KERNELS, models, args.save is not None)
+    first = 0.0
+    for jobs in args.jobs or (1, 2):
+        started = time.monotonic()
+        for one in boot_all(requests, jobs):
+            print(told(one), flush=True)
+            if args.save:
+                save(one, args.save)
+        seconds = time.monotonic() - started
+        first = first or seconds
+        each = seconds / len(requests)
+        print(
+            f"== {len(requests)} boots, {jobs} at once: {seconds:.1f} s, {each:.2f} s each, "
+            f"{first / seconds:.2f} times the first; load {os.getloadavg()[0]:.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -112,27 +112,44 @@ def _add_answer_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Boot the grid; one boot that fails never costs the others."""
-    from uplift.report.boot import boots_to_json, print_before, print_boot, print_table
-
     requests, names = _requests(args)
     args.several = len(requests) > 1
     explained = _explained(args.explain)
-    boots: dict[int, Boot] = {}
-    told: set[str] = set()
-    console = output.console()
+    shown = _Shown(args.json)
     with _progress(len(requests)) as advance, closing(_boots(requests, args)) as ended:
         for one in ended:
-            boots[one.number] = _answered(one, names[one.number], explained, args)
-            if not args.json:
-                print_before(boots[one.number], told, console)
-                print_boot(boots[one.number], console)
+            shown.add(one.number, _answered(one, names[one.number], explained, args))
             advance()
-    in_order = [boots[number] for number in sorted(boots)]
-    if args.json:
-        output.print_json(boots_to_json(in_order))
-    elif len(in_order) > 1:
-        print_table(in_order, console)
-    return 0 if all(boot.met for boot in in_order) else FOUND
+    return shown.end()
+
+
+class _Shown:
+    """Shows boots as they end, and all of them at the end."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._boots: dict[int, Boot] = {}
+        self._told: set[str] = set()
+
+    def add(self, number: int, boot: Boot) -> None:
+        """Show how one ended."""
+        self._boots[number] = boot
+        if not self._as_json:
+            from uplift.report.boot import print_before, print_boot
+
+            print_before(boot, self._told, output.console())
+            print_boot(boot, output.console())
+
+    def end(self) -> int:
+        """Show all, in the order that they were asked for; return the exit code."""
+        from uplift.report.boot import boots_to_json, print_table
+
+        boots = [self._boots[number] for number in sorted(self._boots)]
+        if self._as_json:
+            output.print_json(boots_to_json(boots))
+        elif len(boots) > 1:
+            print_table(boots, output.console())
+        return 0 if all(boot.met for boot in boots) else FOUND
 
 
 def _requests(args: argparse.Namespace) -> tuple[list[BootRequest], list[tuple[str, str]]]:
@@ -169,7 +186,13 @@ def _boots(
 ) -> Generator[Ended, None, None]:
     from uplift.lab.boot_grid import boot_all
 
-    return boot_all(requests, args.jobs)
+    return boot_all(requests, args.jobs, meanwhile=_import_late)
+
+
+def _import_late() -> None:
+    """Import while the machines start what is needed when they end."""
+    import uplift.facts.redaction
+    import uplift.report.boot  # noqa: F401
 
 
 def _explained(name: str | None) -> tuple[Catalog, Feature] | None:

@@ -99,13 +99,17 @@ def _available_mib(memory: Path) -> int:
 
 
 def boot_all(
-    requests: Sequence[BootRequest], jobs: int = 0, accelerators: Accelerators | None = None
+    requests: Sequence[BootRequest],
+    jobs: int = 0,
+    accelerators: Accelerators | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Generator[Ended, None, None]:
     """Yield every boot as it ends.
 
     Whoever stops asking ends the machines that still run.
 
     :param jobs: machines at once; 0: what :func:`at_once` says.
+    :param meanwhile: called once while the first machines start.
     """
     accelerators = accelerators or Accelerators()
     with _pool(jobs or at_once(requests)) as (pool, stop):
@@ -113,6 +117,8 @@ def boot_all(
             pool.submit(_boot_named, accelerators, request, stop): number
             for number, request in enumerate(requests)
         }
+        if meanwhile is not None:
+            meanwhile()
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 number = waiting.pop(future)

@@ -45,12 +45,23 @@ _NOT_NEEDED = frozenset(
         *("urllib", "venv", "zoneinfo", "logging", "tomllib"),
     )
 )
+#: Files likewise: extensions, encodings, tools and libraries that neither it nor Python wants.
+_LEFT_OUT = re.compile(
+    r"lib-dynload/(?!_ctypes\.|mmap|termios|fcntl|resource|_json|_queue|_contextvars)"
+    r"|/encodings/(?!__init__|aliases|utf_8\.|ascii|latin_1|idna)"
+    r"|/lib(?:mvec|nsl|resolv|expatw|nss_|BrokenLocale|thread_db|anl|memusage|pcprofile|c_malloc)"
+    r"|/python3[.\d]*/(?:turtle|pydoc|mailbox|doctest|pdb|_pyio|_pydecimal|imaplib|pickletools)\."
+    r"|/python3[.\d]*/(?:difflib|optparse|configparser|smtplib|ftplib|nntplib|cgi|plistlib)\."
+    r"|/python3[.\d]*/(?:ssl|ipaddress|zipfile|statistics|fractions|profile|cProfile|trace)\."
+    r"|/python3[.\d]*/(?:_strptime|calendar|aifc|wave|sunau|telnetlib|poplib|tabnanny)\."
+    r"|/bin/(?!python3)|/sbin/"
+)
 _KERNEL_PART = re.compile(r"linux-(image|modules|binary|base)-(unsigned-)?[0-9][\w.+~-]*\Z")
 #: Files of the archive all have the same time, so a check by time would discard the byte code.
 _COMPILE_ALL = ("compileall", "-q", "-b", "--invalidation-mode", "unchecked-hash", "-r", "2")
 #: Architectures that a machine's own release may lack, with the suite that has them since.
 _SUITE_SINCE = {"riscv64": "trixie"}
-_LAYOUT = "boot-2"  #: another number for another arrangement, so that no old cache is misread
+_LAYOUT = "boot-3"  #: another number for another arrangement, so that no old cache is misread
 
 
 def default_cache() -> Path:
@@ -168,7 +179,8 @@ def _unpack_userland(store: _Store) -> Path:
         _drop_compiled_sources(library)
         (work / "kept").mkdir()
         (work / "kept" / "python").write_text(version)
-        packed = initramfs.archive(initramfs.tree(work / "root", _NOT_NEEDED))
+        entries = initramfs.tree(work / "root", _NOT_NEEDED)
+        packed = initramfs.archive(e for e in entries if not _LEFT_OUT.search(f"/{e.path}"))
         (work / "kept" / "userland.cpio").write_bytes(packed)
         return store.keep(work / "kept", "userland-" + sha256(packed).hexdigest()[:16])
 

@@ -22,10 +22,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from uplift.errors import RecordingError, TargetError
-from uplift.facts import collector as own_collector
 from uplift.facts import snapshot_file
 from uplift.facts.model import Capture, CaptureStatus, Snapshot
-from uplift.facts.redaction import redact_snapshot
 from uplift.lab import guest, initramfs, kernel_modules, process
 from uplift.lab.kernel_package import Kernel
 from uplift.lab.model import Options
@@ -68,6 +66,10 @@ class BootStatus(str, Enum):
     REFUSED = "refused"  #: the emulator does not start this CPU model
 
 
+#: The kernel does not test its ciphers at boot, which takes a sixth of an emulated one.
+_NO_TESTS = "cryptomgr.notests=1"
+
+
 @dataclass(frozen=True)
 class Machine:
     """How an architecture is emulated.
@@ -84,7 +86,7 @@ class Machine:
     console: str
     line: str
     port: tuple[str, ...] = ("virtio-serial-pci", f"virtserialport,chardev=port,name={PORT}")
-    words: str = ""
+    words: str = _NO_TESTS
     enforces: bool = False
 
 
@@ -96,7 +98,7 @@ MACHINES = {
         console="ttyS0",
         line="ttyS1",
         # a machine of one CPU would patch every lock prefix away, a tenth of a second of emulation
-        words="noreplace-smp",
+        words=f"{_NO_TESTS} noreplace-smp",
         enforces=True,
     ),
     "aarch64": Machine(
@@ -287,13 +289,13 @@ def _compiled(name: str, source: bytes, userland: Userland) -> initramfs.Entry:
             made = path.with_suffix(".pyc")
             if not made.exists():
                 return initramfs.file(f"uplift/{name}.py", source)
-            _keep(made, compiled)
+            _keep(made.read_bytes(), compiled)
     return initramfs.file(f"uplift/{name}.pyc", compiled.read_bytes())
 
 
-def _keep(made: Path, place: Path) -> None:
+def _keep(data: bytes, place: Path) -> None:
     part = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
-    part.write_bytes(made.read_bytes())
+    part.write_bytes(data)
     part.replace(place)
 
 
@@ -308,13 +310,8 @@ def _own_files(
     source = request.options.collector.read_bytes()
     collector = _compiled("collector", source, userland)
     yield collector
-    orders = {
-        "line": machine.line,
-        "collector": Path(collector.path).name,
-        "options": _collector_options(request),
-        "later": sorted(_IMPORT.findall(source.decode())),
-    }
-    yield initramfs.file("uplift/orders", marshal.dumps(orders, 2))
+    name = Path(collector.path).name
+    yield initramfs.file("uplift/orders", _orders(request, machine, name, source, userland))
     yield initramfs.directory("uplift/modules")
     for number, (name, module) in enumerate(_modules(request).items()):
         yield initramfs.file(f"uplift/modules/{number:02}-{name}", module)
@@ -330,12 +327,33 @@ def _init(userland: Userland) -> Iterator[initramfs.Entry]:
     yield initramfs.file("init", source, executable=True)
 
 
-def _collector_options(request: BootRequest) -> dict[str, object]:
-    """Return the collector's options as it parses them, for a place where parsing is slow."""
+def _orders(
+    request: BootRequest, machine: Machine, collector: str, source: bytes, userland: Userland
+) -> bytes:
+    """Return what init does, with the collector's options as it parses them: there it is slow.
+
+    Kept beside the byte code: to parse them, the collector has to be imported here.
+    """
     only = () if request.everything else SURFACE
     chosen = [word for prefix in only for word in ("--only", prefix)]
     words = [*replace(request.options, redact=False).arguments, *chosen]
-    parsed = own_collector.parsed_options(words)  # type: ignore[no-untyped-call]
+    told = repr((machine.line, collector, words)).encode()
+    place = userland.archive.with_name(f"orders-{sha256(told + source).hexdigest()[:16]}")
+    if not place.exists():
+        orders = {
+            "line": machine.line,
+            "collector": collector,
+            "options": _parsed(words),
+            "later": sorted(_IMPORT.findall(source.decode())),
+        }
+        _keep(marshal.dumps(orders, 2), place)
+    return place.read_bytes()
+
+
+def _parsed(words: Sequence[str]) -> dict[str, object]:
+    from uplift.facts import collector  # noqa: PLC0415 - rarely needed, and slow to import
+
+    parsed = collector.parsed_options(words)  # type: ignore[no-untyped-call]
     return dict(vars(parsed))
 
 
@@ -366,6 +384,8 @@ def _result(
     captures = {**snapshot.captures, **_config(request), **_evidence(machine, ended, places)}
     whole = replace(snapshot, captures=captures)
     if request.options.redact:
+        from uplift.facts.redaction import redact_snapshot  # noqa: PLC0415 - slow to import
+
         whole = redact_snapshot(whole)
     return replace(result, status=BootStatus.BOOTED, snapshot=whole)
 

@@ -73,7 +73,7 @@ def imported(name: str):  # type: ignore[no-untyped-def]
 
 def import_later(names: list) -> None:  # type: ignore[type-arg]
     """Let importing ``names`` cost nothing until they are used."""
-    for name in names:
+    for name in [*names, "platform"]:
         if name not in sys.modules:
             sys.modules[name] = LaterRe(name) if name == "re" else Later(name)
 
@@ -154,6 +154,8 @@ def collect(orders: dict, channel: int) -> None:  # type: ignore[type-arg]
     os.environ.clear()
     os.environ.update(PATH="/usr/sbin:/usr/bin:/sbin:/bin", HOME="/", LC_ALL="C")
     import_later(orders["later"])
+    # the module asks for much more before it tells the same
+    sys.modules["platform"].__dict__["machine"] = lambda: os.uname().machine
     collector = load(f"{HOME}/{orders['collector']}")
     options = Module("options")
     options.__dict__.update(orders["options"])
