@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from uplift.facts.kernel_image.linking import Linked, link
@@ -24,7 +25,6 @@ _MODULES = _KERNEL_END
 _MISSING = 0xFFFFFFFFFE000000  #: names that the kernel does not list
 _STACK, _STACK_SIZE = 0xFFFF900000000000, 256 << 10
 _HEAP, _HEAP_SIZE = 0xFFFF910000000000, 64 << 20
-_SLOT = 64 << 10  #: what every allocation gets
 _PER_CPU = 0xFFFF920000000000
 _END = 0xFFFF930000000000  #: where a call returns to
 _MOST_PAGES = 4096  #: mapped because something was read or written there
@@ -47,6 +47,7 @@ _CODE = (
     (re.compile(r"cpumask_next\w*|xstate_get_guest_group_perm"), _ONES),
 )
 _ALLOCATES = re.compile(r"\w*(alloc|kmem_cache_create|get_free_page|get_zeroed_page)\w*")
+_SETS_POINTER = re.compile(r"z?alloc_cpumask_var(_node)?")
 _THUNK = re.compile(r"__x86_indirect_(?:\w+_)?thunk_(r\w+)")
 _REGISTERS = ("rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi")
 _RDMSR, _WRMSR, _XGETBV, _UD2 = b"\x0f\x32", b"\x0f\x30", b"\x0f\x01\xd0", b"\x0f\x0b"
@@ -80,23 +81,41 @@ class Program:
 
     :param modules: name to the file, unpacked; each may use those before it.
     :param tables: of function pointers in the kernel's data, by symbol: what they lead to is known.
+    :param own: functions of the kernel, by symbol, that run as they are.
     :raises ValueError: a module cannot be linked.
     """
 
-    def __init__(self, kernel: Memory, modules: Mapping[str, bytes], tables: Sequence[str]) -> None:
+    def __init__(
+        self,
+        kernel: Memory,
+        modules: Mapping[str, bytes],
+        tables: Sequence[str],
+        own: Sequence[str] = (),
+    ) -> None:
         self.kernel = kernel
         self.functions: dict[int, str] = {}
         self.missing: dict[str, int] = {}
         self.symbols: dict[str, int] = {}
         self.text = tuple(_text_ranges(kernel))
-        self.linked: list[Linked] = []
+        self.linked: dict[str, Linked] = {}
         address = _MODULES
-        for file in modules.values():
+        for name, file in modules.items():
             linked = link(file, address, self._resolve)
-            self.linked.append(linked)
+            self.linked[name] = linked
             self.symbols.update(linked.symbols)
             address = _page_end(address + len(linked.data)) + _PAGE
         self._name_targets(tables)
+        self.own = {name: self._extent(name) for name in own if name in kernel.symbols}
+        if self.own:
+            self._name_all()
+
+    def code(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (address, bytes) of all code that runs as it is."""
+        for linked in self.linked.values():
+            for start, end in linked.text:
+                yield start, linked.data[start - linked.address : end - linked.address]
+        for start, end in self.own.values():
+            yield start, self.kernel.bytes_at(start, end - start)
 
     def _resolve(self, name: str) -> int:
         if name in self.symbols:
@@ -124,19 +143,31 @@ class Program:
 
     def _name_targets(self, tables: Sequence[str]) -> None:
         wanted = {target for table in tables for target in self._targets(table)}
-        for name, address in self.kernel.symbols.items():
+        for address, name in self.kernel.listing:
             if address in wanted:
+                self.functions.setdefault(address, name)
+
+    def _name_all(self) -> None:
+        """Name every function of the kernel: its own ones call them without a relocation."""
+        inside = [range(*extent) for extent in self.own.values()]
+        for address, name in self.kernel.listing:
+            if self.is_text(address) and not any(address in part for part in inside):
                 self.functions.setdefault(address, name)
 
     def _targets(self, table: str) -> list[int]:
         start = self.kernel.symbols.get(table)
         if start is None:
             return []
-        places = self.kernel.sorted_addresses
-        after = bisect_right(places, start)
-        end = min(places[after] if after < len(places) else start, start + _PAGE)
+        _, end = self._extent(table)
         pointers = (self.kernel.pointer(place) for place in range(start, end - 7, 8))
         return [pointer for pointer in pointers if self.is_text(pointer)]
+
+    def _extent(self, symbol: str) -> tuple[int, int]:
+        """Return where a symbol of the kernel starts and the next one does, a few pages at most."""
+        start = self.kernel.symbols[symbol]
+        places = self.kernel.sorted_addresses
+        after = bisect_right(places, start)
+        return start, min(places[after] if after < len(places) else start, start + 8 * _PAGE)
 
 
 def _text_ranges(kernel: Memory) -> list[tuple[int, int]]:
@@ -155,19 +186,22 @@ class Machine:
     :raises NoEmulator: Unicorn is not installed.
     """
 
+    SLOT = 64 << 10  #: bytes that every allocation gets
+
     def __init__(self, program: Program, world: World) -> None:
         try:
-            import unicorn  # noqa: PLC0415 - an optional extra
-            from unicorn import x86_const  # noqa: PLC0415
+            self._lib: Any = import_module("unicorn")  # an optional extra
+            self._x86: Any = import_module("unicorn.x86_const")
         except ImportError:
-            raise NoEmulator(f"it takes an emulated run of KVM's code: install {PACKAGE}") from None
-        self._lib, self._x86 = unicorn, x86_const
+            raise NoEmulator(
+                f"this takes running its code in an emulator: install {PACKAGE}"
+            ) from None
         self.program, self.world = program, world
         self._heap = _HEAP
         self._pages = self._traps = 0
         self._failure: Exception | None = None
-        self._uc: Any = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
-        self._uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
+        self._uc: Any = self._lib.Uc(self._lib.UC_ARCH_X86, self._lib.UC_MODE_64)
+        self._uc.ctl_set_tlb_mode(self._lib.UC_TLB_VIRTUAL)
         self._load()
         self._hook()
 
@@ -183,18 +217,43 @@ class Machine:
         """Return an argument of the function that is being called."""
         return self._register(("rdi", "rsi", "rdx", "rcx", "r8", "r9")[index])
 
+    @property
+    def next_allocation(self) -> int:
+        """Where the next allocation will lie."""
+        return self._heap
+
     def allocate(self) -> int:
         """Return the address of fresh memory, 64 KiB of zeros.
 
         :raises Stuck: there is none left.
         """
-        place, self._heap = self._heap, self._heap + _SLOT
+        place, self._heap = self._heap, self._heap + self.SLOT
         if self._heap > _HEAP + _HEAP_SIZE:
             raise Stuck("it allocates without end")
         return place
 
-    def call(self, name: str, *arguments: int) -> int:
-        """Run a function to its end and return RAX, as a signed number of 32 bits.
+    def first_stored(self, function: int, address: int) -> int:
+        """Run a function until it stores something other than 0 at ``address``, and return that.
+
+        :raises Stuck: it does not come to that.
+        """
+        stored: list[int] = []
+
+        def on_write(_: object, __: int, ___: int, size: int, value: int, ____: object) -> None:
+            if value and not stored:
+                stored.append(value & (1 << 8 * size) - 1)
+                self._uc.emu_stop()
+
+        self._uc.hook_add(self._lib.UC_HOOK_MEM_WRITE, on_write, None, address, address)
+        try:
+            self.call(function)
+        except Stuck:
+            if not stored:
+                raise
+        return stored[0] if stored else 0
+
+    def call(self, function: int, *arguments: int) -> int:
+        """Run the function at an address to its end and return EAX, as a signed number.
 
         :raises Stuck: it does not come to its end.
         """
@@ -205,13 +264,15 @@ class Machine:
             self._set(register, value)
         self._failure = None
         try:
-            self._uc.emu_start(self.program.address(name), _END, timeout=MAX_MICROSECONDS)
+            self._uc.emu_start(function, _END, timeout=MAX_MICROSECONDS)
         except self._lib.UcError as error:
             self._failure = self._failure or Stuck(f"{error} in {self._where()}")
         if self._failure:
             raise self._failure
         if self._register("rip") != _END:
-            raise Stuck(f"it had not ended after {MAX_MICROSECONDS // 1_000_000} s in {self._where()}")
+            raise Stuck(
+                f"it had not ended after {MAX_MICROSECONDS // 1_000_000} s in {self._where()}"
+            )
         value = self._register("eax")
         return value - (1 << 32) if value >> 31 else value
 
@@ -233,7 +294,7 @@ class Machine:
             self.write(part.address, kernel.data[part.start : part.end])
         for first, after in self.program.text:
             self.write(first, _RETURN * (after - first))
-        for linked in self.program.linked:
+        for linked in self.program.linked.values():
             self._uc.mem_map(linked.address, _page_end(len(linked.data)))
             self.write(linked.address, linked.data)
         for place, size in ((_STACK, _STACK_SIZE), (_HEAP, _HEAP_SIZE), (_END, _PAGE)):
@@ -241,8 +302,23 @@ class Machine:
         if self.program.missing:
             self._uc.mem_map(_MISSING, _PAGE * len(self.program.missing))
         self._load_per_cpu()
+        for first, code in self.program.code():
+            self.write(first, code)
         for address, name in self.program.functions.items():
-            self.write(address, _code(name))
+            self.write(address, _RETURN if self._is_played(name) else _code(name))
+
+    def _is_played(self, name: str) -> bool:
+        return name in self.world.functions or _ALLOCATES.fullmatch(name) is not None
+
+    def per_cpu(self, name: str) -> list[int]:
+        """Return where a per-CPU variable lies: by GS, and by the kernel's table of offsets."""
+        address = self.program.kernel.symbols.get(name)
+        if address is None:
+            return []
+        if address >= _KERNEL:
+            return [address]
+        loaded = self.program.kernel.symbols.get("__per_cpu_load", 0)
+        return [_PER_CPU + address, *([loaded + address] if loaded else [])]
 
     def _load_per_cpu(self) -> None:
         """Put the first processor's variables where GS leads: older kernels link them at 0."""
@@ -260,14 +336,13 @@ class Machine:
         unmapped = lib.UC_HOOK_MEM_READ_UNMAPPED | lib.UC_HOOK_MEM_WRITE_UNMAPPED
         add(unmapped, self._on_unmapped)
         for address, name in self.program.functions.items():
-            if name in self.world.functions or _ALLOCATES.fullmatch(name):
+            if self._is_played(name):
                 add(lib.UC_HOOK_CODE, self._on_function, None, address, address)
-        for linked in self.program.linked:
-            for code, hook in ((_RDMSR, self._on_rdmsr), (_WRMSR, self._on_wrmsr)):
-                for place in _places(linked, code):
+        hooks = ((_RDMSR, self._on_rdmsr), (_WRMSR, self._on_wrmsr), (_XGETBV, self._on_xgetbv))
+        for start, code in self.program.code():
+            for instruction, hook in hooks:
+                for place in _places(start, code, instruction):
                     add(lib.UC_HOOK_CODE, hook, None, place, place)
-            for place in _places(linked, _XGETBV):
-                add(lib.UC_HOOK_CODE, self._on_xgetbv, None, place, place)
 
     def _on_cpuid(self, *_: object) -> int:
         answer = self.world.cpuid(self._register("eax"), self._register("ecx"))
@@ -312,10 +387,18 @@ class Machine:
         name = self.program.functions[address]
         play = self.world.functions.get(name)
         try:
-            self._set("rax", play(self) if play else self.allocate())
+            self._set("rax", play(self) if play else self._allocated(name))
         except Stuck as error:
             self._failure = error
             self._uc.emu_stop()
+
+    def _allocated(self, name: str) -> int:
+        """Return what an allocating function does: the memory, or that its pointer was set."""
+        place = self.allocate()
+        if not _SETS_POINTER.fullmatch(name):
+            return place
+        self.write(self.argument(0), place.to_bytes(8, "little"))
+        return 1
 
     def _skip(self, size: int) -> None:
         self._set("rip", self._register("rip") + size)
@@ -335,7 +418,7 @@ def _code(name: str) -> bytes:
     for pattern, code in _CODE:
         if pattern.fullmatch(name):
             return code
-    return _RETURN if _ALLOCATES.fullmatch(name) else _ZERO
+    return _ZERO
 
 
 def _jump(register: str) -> bytes:
@@ -345,15 +428,10 @@ def _jump(register: str) -> bytes:
     return b"\x41\xff" + bytes([0xE0 + int(register[1:]) - 8])
 
 
-def _places(linked: Linked, code: bytes) -> list[int]:
-    """Return where the bytes of an instruction stand in a module's code.
+def _places(start: int, code: bytes, instruction: bytes) -> list[int]:
+    """Return where the bytes of an instruction stand in code that lies at ``start``.
 
     Some of them are the middle of another instruction: no instruction starts there, so what is
     hooked there never runs.
     """
-    pattern = re.compile(re.escape(code))
-    return [
-        linked.address + found.start()
-        for start, end in linked.text
-        for found in pattern.finditer(linked.data, start - linked.address, end - linked.address)
-    ]
+    return [start + found.start() for found in re.finditer(re.escape(instruction), code)]

@@ -46,16 +46,21 @@ class Placed:
     base: int
     base_place: int | None
 
-    def addresses(self, place: int, base: int) -> dict[str, int]:
-        """Return each name's address; of a name that several have, the global's or the first's.
+    def symbols(self, place: int, base: int) -> list[tuple[int, str]]:
+        """Return (address, name) of every symbol, in the order of the table.
 
         :param place: the address at which the offsets themselves lie.
         :param base: the address from which offsets count that do not count from their own place.
         """
-        decoded = tuple(zip(self.names, self._decoded(place, base), strict=True))
-        found = {name[1:]: address for name, address in decoded if name[0].isupper()}
-        for name, address in decoded:
-            found.setdefault(name[1:], address)
+        names = (name[1:] for name in self.names)
+        return list(zip(self._decoded(place, base), names, strict=True))
+
+    def by_name(self, symbols: list[tuple[int, str]]) -> dict[str, int]:
+        """Return each name's address; of a name that several have, the global's or the first's."""
+        entries = list(zip(self.names, symbols, strict=True))
+        found = {name: address for letter, (address, name) in entries if letter[0].isupper()}
+        for _, (address, name) in entries:
+            found.setdefault(name, address)
         return found
 
     def _decoded(self, place: int, base: int) -> Iterator[int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from uplift.facts.kernel_image import kallsyms
@@ -37,14 +37,16 @@ class Memory:
 
     :param parts: of the file, by address; a flat image is one part.
     :param symbols: name to address; empty where the kernel has no table of them.
+    :param listing: (address, name) of every symbol: several may have one name.
     :param pointers: address to what a relocation puts there; only for images whose pointers are
         not in place.
     """
 
     data: bytes
     parts: tuple[Part, ...]
-    symbols: Mapping[str, int]
-    pointers: Mapping[int, int]
+    symbols: Mapping[str, int] = field(default_factory=dict)
+    listing: Sequence[tuple[int, str]] = ()
+    pointers: Mapping[int, int] = field(default_factory=dict)
 
     def bytes_at(self, address: int, size: int) -> bytes:
         """Return up to ``size`` bytes; fewer where the file has no more of them there."""
@@ -92,7 +94,7 @@ class Memory:
     @cached_property
     def sorted_addresses(self) -> list[int]:
         """All symbols' addresses, each once."""
-        return sorted(set(self.symbols.values()))
+        return sorted({address for address, _ in self.listing})
 
     @cached_property
     def banner(self) -> str:
@@ -119,23 +121,25 @@ def _of_elf(data: bytes) -> Memory:
         for s in Elf(data).segments
         if s.kind == LOADED
     )
-    memory = Memory(data, parts, {}, {})
+    memory = Memory(data, parts)
     table = kallsyms.find(data)
     place = memory.address_of(table.place) if table else None
     if table is None or place is None:
         return memory
-    return Memory(data, parts, table.addresses(place, table.base), {})
+    listing = table.symbols(place, table.base)
+    return Memory(data, parts, table.by_name(listing), listing)
 
 
 def _of_flat(data: bytes) -> Memory:
     """Lay a flat image where its pointers say it lies."""
     table = kallsyms.find(data)
     if table is None:
-        return Memory(data, (Part(0, 0, len(data)),), {}, {})
+        return Memory(data, (Part(0, 0, len(data)),))
     pointers = _relocations(data, _RELATIVE[flat_machine(data)])
     base, counted_from = _bases(data, table, pointers)
-    symbols = table.addresses(base + table.place, counted_from)
-    return Memory(data, (Part(base, 0, len(data)),), symbols, pointers)
+    listing = table.symbols(base + table.place, counted_from)
+    parts = (Part(base, 0, len(data)),)
+    return Memory(data, parts, table.by_name(listing), listing, pointers)
 
 
 def _relocations(data: bytes, kind: int) -> dict[int, int]:
@@ -167,7 +171,7 @@ def _bases(data: bytes, table: kallsyms.Placed, pointers: Mapping[int, int]) -> 
     if table.base_place is None:
         return _common_base(data), 0
     if table.base:
-        listed = table.addresses(0, table.base)
+        listed = table.by_name(table.symbols(0, table.base))
         return listed.get("_text", _common_base(data)), table.base
     found = [
         (pointer, address - table.base_place)

@@ -55,6 +55,16 @@ def x86_flags(memory: Memory) -> list[tuple[int, int, str]]:
     return found
 
 
+def x86_words(memory: Memory) -> int:
+    """Return how many words of CPU features the kernel has (NCAPINTS).
+
+    :raises NoTable: the table was not found.
+    """
+    if "x86_cap_flags" not in memory.symbols:
+        raise NoTable("the image lists no symbol x86_cap_flags")
+    return _entries(memory, "x86_cap_flags", memory.symbols["x86_cap_flags"]) // _BITS
+
+
 def xfeatures(memory: Memory) -> list[tuple[int, str]]:
     """Return (index, name) of every XSAVE state component that the kernel has a name for.
 

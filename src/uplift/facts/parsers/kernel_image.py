@@ -76,10 +76,17 @@ def _matched(text: str, line_form: re.Pattern[str]) -> list[re.Match[str]]:
 
 
 def _implied_kvm(name: str, values: Mapping[str, Value]) -> Value | None:
-    """A register that is not listed for a vendor is one that its KVM passes nothing of on."""
+    """A leaf that is not listed for a vendor is one that its KVM passes nothing of on.
+
+    A register that is not listed of a leaf that is, is not known: it holds a number of KVM's own.
+    """
     vendor, _, register = name.removeprefix("image.kvm.").partition(".")
-    known = register and any(read.startswith(f"image.kvm.{vendor}.") for read in values)
-    return 0 if known and name.startswith("image.kvm.") else None
+    if not name.startswith("image.kvm.") or register.count(".") != 2:
+        return None
+    leaf = register.rpartition(".")[0]
+    known = any(read.startswith(f"image.kvm.{vendor}.") for read in values)
+    listed = any(read.startswith(f"image.kvm.{vendor}.{leaf}.") for read in values)
+    return 0 if known and not listed else None
 
 
 def _parser(
