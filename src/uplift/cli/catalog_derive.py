@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uplift.cli import output
 from uplift.errors import FOUND, USAGE, UpliftError
+
+if TYPE_CHECKING:
+    from uplift.catalog.derive.proposal import FileChange
 
 SCHEMA = "uplift-derivation/1"
 
@@ -57,14 +60,27 @@ def run_derive(args: argparse.Namespace) -> int:
     trees = (tree for argument in args.trees for tree in read_trees(argument, projects))
     proposal = propose(trees, load_catalog(data), texts, args.fresh)
     if args.write:
-        for change in proposal.changes:
-            (data / change.path).parent.mkdir(exist_ok=True)
-            (data / change.path).write_text(change.after, "utf-8")
+        _write(data, proposal.changes)
     if args.json:
         output.print_json(derivation.to_json(proposal, SCHEMA, args.write))
     else:
         print(derivation.to_text(proposal, args.write), end="")
     return FOUND if proposal.changes and not args.write else 0
+
+
+def _write(data: Path, changes: tuple[FileChange, ...]) -> None:
+    """Apply changes, all or none: reading a history takes long enough for others to edit a file."""
+    for change in changes:
+        now = (data / change.path).read_text("utf-8") if (data / change.path).exists() else ""
+        if now != change.before:
+            raise UpliftError(
+                f"cannot write {data / change.path}",
+                "it was changed while the sources were read",
+                "run the command again",
+            )
+    for change in changes:
+        (data / change.path).parent.mkdir(exist_ok=True)
+        (data / change.path).write_text(change.after, "utf-8")
 
 
 def _texts(data: Path) -> dict[str, str]:

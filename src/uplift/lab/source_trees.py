@@ -40,6 +40,7 @@ _GIT_ENV = {
     "LC_ALL": "C",
 }
 _GIT_SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_HISTORY = 20  #: commits between two releases of a project, and no copy's imports
 _KEPT_BLOBS = 4096  #: texts that are kept of one repository
 _HEX = 12  #: digits of a commit that the catalog keeps
 
@@ -214,10 +215,13 @@ class _Repository:
     ) -> Mapping[Key, str]:
         """Return the first commit after ``old``, up to ``new``, that has each name.
 
+        None where so few lie between that they import whole releases: those brought nothing.
         Only commits that touch the project's files are read, oldest first; of a merge, both sides.
         """
+        if int(self.git("rev-list", "--count", f"{old}..{new}")) < _HISTORY:
+            return {}
         wanted = patterns((*project.marks, *project.paths))
-        paths = list(self.files(new, wanted))
+        paths = list(self.files(new, patterns(project.paths)))
         commits = self.git("rev-list", "--reverse", "--topo-order", f"{old}..{new}", "--", *paths)
         found: dict[Key, str] = {}
         left = set(keys)

@@ -52,6 +52,8 @@ def _options(files: Files) -> Iterator[tuple[str, str, str]]:
 
 #: A record of an options file: the name, then on the next line its properties.
 _RECORD = re.compile(r"^(m[\w.-]+)\n(?:Target|Common Target)\b", re.MULTILINE)
+#: The generic and Intel's own are for -mtune= and __builtin_cpu_is only.
+_CPU = re.compile(r'^\s*\{"([^"]+)",\s*PROCESSOR_(?!GENERIC\b|INTEL\b)\w+', re.MULTILINE)
 _ALIAS_TABLE = re.compile(r"processor_alias_table\[\]\s*=\s*\{(.*?)^\};", re.DOTALL | re.MULTILINE)
 
 
@@ -62,7 +64,7 @@ def x86_options(files: Files) -> Iterator[tuple[str, str]]:
             yield X86_OPTIONS, f"-{name}"
     path, text = text_of(files, *X86_CPUS)
     table = _ALIAS_TABLE.search(text)
-    for name in re.findall(r'^\s*\{"([^"]+)",', table[1] if table else "", re.MULTILINE):
+    for name in _CPU.findall(table[1] if table else ""):
         yield path, f"-march={name}"
 
 

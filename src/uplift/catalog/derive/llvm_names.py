@@ -69,8 +69,8 @@ _ARM64_MACROS = (
 _ARM64_TABLES = (
     ("-mcpu=", r'\{\s*"([\w.-]+)",\s*ARMV\d\w*,'),
     ("-march=", r'"(armv[89][\w.]*-[ar])"'),
-    ("-march=armv8-a+", r'\{\s*"([\w.-]+)",\s*(?:\{\},\s*)?(?:AArch64::)?AEK_\w+'),
-    ("-march=armv8-a+", r'\{\s*"([\w.-]+)",\s*std::nullopt,\s*(?:AArch64::)?AEK_\w+'),
+    ("-march=armv8-a+", r'\{\s*"([\w.-]+)",\s*(?:\{\},\s*)?(?:AArch64::)?AEK_(?!NONE\b)\w+'),
+    ("-march=armv8-a+", r'\{\s*"([\w.-]+)",\s*std::nullopt,\s*(?:AArch64::)?AEK_(?!NONE\b)\w+'),
 )
 
 
@@ -127,14 +127,28 @@ _RISCV_RECORD = re.compile(
 )
 
 
+def _riscv_records(text: str) -> Iterator[str]:
+    for feature, name in _RISCV_RECORD.findall(text):
+        yield name or feature.lower()
+
+
+_LENGTHS = re.compile(r"foreach i = \{ (\d+)-(\d+) \} in \{\s*[^}]*?def FeatureStdExtZvl#")
+
+
+def _riscv_vector_lengths(text: str) -> Iterator[str]:
+    """Yield ``zvl64b`` and its like, which a loop over powers of two defines."""
+    for first, last in _LENGTHS.findall(text):
+        yield from (f"zvl{1 << power}b" for power in range(int(first), min(int(last), 16) + 1))
+
+
 def _riscv(files: Files) -> Iterator[tuple[str, str]]:
     path, text = text_of(files, *RISCV_ISA)
     table = _RISCV_TABLE.search(without_comments(text))
     for name in re.findall(r'\{"(\w+)",', table[1] if table else ""):
         yield from ((path, option) for option in options_of_extension(name))
-    for feature, name in _RISCV_RECORD.findall(without_comments(files.get(RISCV_FEATURES, ""))):
-        for option in options_of_extension(name or feature.lower()):
-            yield RISCV_FEATURES, option
+    text = without_comments(files.get(RISCV_FEATURES, ""))
+    for name in (*_riscv_records(text), *_riscv_vector_lengths(text)):
+        yield from ((RISCV_FEATURES, option) for option in options_of_extension(name))
     for name in re.findall(r'RISCVProfile<"(rv[^"]+)"', files.get(RISCV_PROFILES, "")):
         yield RISCV_PROFILES, f"-march={name}"
     for name in re.findall(r'RISCVProcessorModel<"([^"]+)"', files.get(RISCV_PROCESSORS, "")):

@@ -111,7 +111,7 @@ def _table(
     found = since_table.brackets(readings, asked)
     rows = list(read_rows(project, before)) if before else []
     old = {row.key: row.since for row in rows}
-    commits = since_table.keep_commits(found, old)
+    commits = {} if fresh else since_table.keep_commits(found, old)
     commits.update(_introductions(trees, found, commits))
     text = since_table.to_csv(project, readings, found, commits)
     return text, list(_differences(project, old, found, commits, readings))

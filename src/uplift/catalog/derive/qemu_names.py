@@ -52,12 +52,14 @@ _MODEL = re.compile(r'^ {8}\.name = "([^"]+)"(.*?)(?=^ {8}\.name = |\Z)', re.DOT
 
 
 def x86_models(text: str) -> Iterator[str]:
-    """Yield each model and each of its versions: ``EPYC``, ``EPYC-v1``, …"""
+    """Yield each model, its versions and their other names: ``EPYC``, ``EPYC-v2``, …"""
     table = _MODELS.search(text)
     for name, body in _MODEL.findall(table[1] if table else ""):
         yield name
         versions = re.findall(r"\.version = (\d+)", body) or ["1"]
         yield from (f"{name}-v{number}" for number in versions)
+        yield from re.findall(r'\.alias = "([^"]+)"', body)
+    yield from re.findall(r'\bX86_CPU_TYPE_NAME\("(\w+)"\)', text)
 
 
 _ARM_MODEL = re.compile(r'\{ \.name = "([^"]+)",\s*\.initfn')
@@ -91,6 +93,7 @@ QEMU = Project(
     version_files=(VERSION,),
     version=version,
     paths=(
+        X86,
         *X86_KVM,
         "target/arm/cpu*.c",
         "target/arm/tcg/cpu*.c",

@@ -145,7 +145,7 @@ def _insert(text: str, feature: str, layer: str, line: str) -> str:
     return "".join(lines)
 
 
-_TABLE = re.compile(r"\[\[([\w.]+)\]\]\s*$")
+_TABLE = re.compile(r"\[\[([\w.]+)\]\]\s*(?:#.*)?$")
 _VALUE = re.compile(r'(id|name|source)\s*=\s*(?:"([^"]*)")?')
 
 

@@ -75,8 +75,15 @@ def _had(since: Since, version: str) -> bool:
 
 
 def merge(old: Iterable[Reading], new: Iterable[Reading]) -> tuple[Reading, ...]:
-    """Return all readings, oldest version first; a version read anew replaces the old reading."""
-    found = {reading.version: reading for reading in (*old, *new)}
+    """Return all readings, oldest version first.
+
+    A version read anew replaces the old reading; a copy's never replaces a release's.
+    """
+    found: dict[str, Reading] = {}
+    for reading in (*old, *new):
+        known = found.get(reading.version)
+        if known is None or known.origin or not reading.origin:
+            found[reading.version] = reading
     return tuple(sorted(found.values(), key=lambda reading: version_key(reading.version)))
 
 
@@ -84,9 +91,12 @@ def brackets(readings: tuple[Reading, ...], wanted: frozenset[Key]) -> dict[Key,
     """Return when each name came to stay, and when it went where it did.
 
     :param readings: oldest first.
-    :param wanted: names that get a row although no version has them.
+    :param wanted: names that get a row although no version has them, where others of their kind
+        were read for their architecture.
     """
-    keys = {key for reading in readings for key in reading.names} | wanted
+    keys = {key for reading in readings for key in reading.names}
+    read = {key[:2] for key in keys}
+    keys |= {key for key in wanted if key[:2] in read}
     return {
         key: _bracket(key, [reading for reading in readings if reading.speaks_of(key)])
         for key in sorted(keys)

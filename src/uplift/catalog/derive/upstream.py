@@ -42,7 +42,7 @@ class Project:
     :param marks: files that tell the project and its version.
     :param version_files: those of them that change with every release.
     :param version: the version that the files tell; empty where they are not this project's.
-    :param paths: patterns of the files that are read, beside the marks.
+    :param paths: patterns of the files that have names; a mark that has some is among them.
     :param names: every name in them.
     :param many: patterns of files that are too many to be read at every commit of a history.
     :param tag: a release's tag; its groups are the version's numbers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from uplift.catalog.derive.upstream import Key
@@ -18,6 +19,8 @@ _WORDS = {
     "qemu.models": ("qemu", "cpu-model"),
     "riscv.isa": ("linux", "riscv-isa"),
 }
+#: The forms of options that the compilers' modules read.
+_READABLE = re.compile(r"-m[\w.-]+|-m(?:arch|cpu)=\S+")
 _FLAGS = {"x86-64": "x86-flag", "arm64": "arm64-hwcap"}
 _PROPERTIES = ("qemu.host.", "qemu.max.")
 _OPTION = "kernel.config."
@@ -28,7 +31,8 @@ def names_of_test(test: Test, arch: str) -> Iterator[tuple[str, Key]]:
     short = ARCHES.get(arch, arch)
     if test.fact in _WORDS and test.op == "has":
         project, kind = _WORDS[test.fact]
-        yield project, (kind, short, str(test.operand))
+        if kind != "option" or _READABLE.fullmatch(str(test.operand)):
+            yield project, (kind, short, str(test.operand))
     elif test.fact == "cpuinfo.flags" and arch in _FLAGS:
         yield "linux", (_FLAGS[arch], short, str(test.operand))
     elif test.fact.startswith(_PROPERTIES):
