@@ -499,6 +499,20 @@ def test_a_revision_can_be_counted_as_the_version_whose_branch_begins_there(tmp_
     assert (tree.version, tree.origin) == ("15.0.1", f"gcc {brought[:12]}")
 
 
+def test_sources_without_a_version_are_read_by_their_tags_only(tmp_path):
+    listed = {"cpu/microarchitectures.json": '{"microarchitectures": {"made": {}}}'}
+    (tmp_path / "json").mkdir()
+    _git(tmp_path / "json", "init", "-q")
+    _commit(tmp_path / "json", listed)
+    with pytest.raises(UpliftError) as caught:
+        _read(tmp_path / "json")
+    assert caught.value.cause == "the files of archspec tell no version, its tags do"
+    _git(tmp_path / "json", "tag", "v0.3.0")
+    (tree,) = _read(tmp_path / "json")
+    assert tree.version == "0.3.0"
+    assert {known.name for known in tree.names()} == {"made"}
+
+
 def test_a_repository_runs_none_of_its_own_programs(tmp_path):
     _history(tmp_path / "gcc", tagged=True)
     mark = tmp_path / "ran"

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from uplift.catalog.derive.upstream import Files, Key, Project, SourceTree, patterns
+from uplift.catalog.derive.upstream import UNTOLD, Files, Key, Project, SourceTree, patterns
 from uplift.errors import UpliftError
 from uplift.lab import process
 
@@ -58,13 +58,15 @@ def read_trees(argument: str, projects: Sequence[Project]) -> Iterator[SourceTre
     revision, _, version = told.partition("=")
     if place.is_dir() and revision:
         tree = _repository(place).revision(revision, projects)
-        yield replace(tree, version=version or tree.version)
+        yield _told(argument, replace(tree, version=version or tree.version))
     elif place.is_dir() and _is_repository(place):
         yield from _repository(place).releases(projects)
     elif place.is_dir():
-        yield recognise(argument, _from_directory(place, _wanted(projects)), projects)
+        files = _from_directory(place, _wanted(projects))
+        yield _told(argument, recognise(argument, files, projects))
     elif place.is_file():
-        yield recognise(argument, _from_tarball(place, _wanted(projects)), projects)
+        files = _from_tarball(place, _wanted(projects))
+        yield _told(argument, recognise(argument, files, projects))
     else:
         raise _unreadable(argument, "there is no such file or directory")
 
@@ -82,6 +84,15 @@ def recognise(argument: str, files: Files, projects: Sequence[Project]) -> Sourc
             return SourceTree(project, version, own)
     known = ", ".join(project.name for project in projects)
     raise _unreadable(argument, f"it is not the source of one of {known}")
+
+
+def _told(argument: str, tree: SourceTree) -> SourceTree:
+    """Return the tree; refuse one of which nobody says the version."""
+    if tree.version == UNTOLD:
+        raise _unreadable(
+            argument, f"the files of {tree.project.name} tell no version, its tags do"
+        )
+    return tree
 
 
 def _wanted(projects: Sequence[Project]) -> re.Pattern[str]:
@@ -208,7 +219,7 @@ class _Repository:
             if newest.project.version(files):  # else older than the files that are read
                 yield self._release(release, newest.project, files)
         if not releases:
-            yield newest
+            yield _told(str(self.place), newest)
 
     def introduced(
         self, project: Project, old: str, new: str, keys: frozenset[Key]
@@ -265,6 +276,8 @@ class _Repository:
         tagged.pop("", None)
         if tagged:
             return [_Release(tag, version, True) for version, tag in tagged.items()]
+        if not project.version_files:
+            return []
         changed = self.git("log", "--format=%H", "HEAD", "--", *project.version_files).split()
         found: dict[str, _Release] = {}
         marks = patterns(project.marks)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Key = tuple[str, str, str]  #: kind, architecture, name
+UNTOLD = "untold"  #: the version of sources whose files tell none: only a tag does
 Files = Mapping[str, str]  #: path in the tree, with slashes, to its text
 
 
