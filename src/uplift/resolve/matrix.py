@@ -8,15 +8,16 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from uplift.catalog.kernel_options import Offer, load_kernel_options
 from uplift.catalog.labels import union
-from uplift.catalog.model import Catalog, Feature, Labels, Layer, Since
-from uplift.catalog.releases import CITED, SelectedRelease
+from uplift.catalog.model import Catalog, Feature, Labels, Layer, Remedy, Since
+from uplift.catalog.releases import ARCHITECTURES, CITED, SelectedRelease
 from uplift.facts.model import Fact, Facts, Missing
 from uplift.resolve.chip_side import ChipSide, silicon_status
 from uplift.resolve.compose import compose
 from uplift.resolve.model import Resolution, Status, Stop, Verdict
 from uplift.resolve.plan_facts import PlanFacts
-from uplift.resolve.predicate import Outcome, judge
+from uplift.resolve.predicate import Outcome, judge, version_key
 from uplift.resolve.predict.versions import TABLE
 from uplift.resolve.resolve import Resolver, Unasked
 from uplift.resolve.scan import features_for
@@ -153,7 +154,7 @@ def _silicon(side: ChipSide, feature: Feature) -> Outcome:
     status = silicon_status(side, feature)
     first = feature.layers[0]
     outcome = judge(first.needs, side.facts)
-    if outcome.holds is status.holds:
+    if outcome.holds is status.holds and status.holds is not None:
         return outcome
     told = tuple((test, Missing(test.fact, status.why)) for test, _ in outcome.because[:1])
     return Outcome(status.holds, told)
@@ -162,7 +163,7 @@ def _silicon(side: ChipSide, feature: Feature) -> Outcome:
 def _cell(
     side: ChipSide, release: SelectedRelease, resolution: Resolution, facts: PlanFacts
 ) -> Cell:
-    uses = {use: _use(use, resolution) for use in Use}
+    uses = {use: _refined(_use(use, resolution), resolution, facts) for use in Use}
     stop = next((found.stop for found in uses.values() if found.stop), resolution.stop)
     need = next((n for n in resolution.feature.layers if stop and n.name is stop.layer), None)
     return Cell(
@@ -176,6 +177,44 @@ def _cell(
         since=need.since if need else None,
         labels=union(side.labels, release.labels, resolution.labels),
     )
+
+
+def _refined(found: UseVerdict, resolution: Resolution, facts: PlanFacts) -> UseVerdict:
+    """Say so where the stop is an option that this version of Linux does not have at all."""
+    stop = found.stop
+    if found.answer is not Answer.STOPPED or stop is None or stop.layer is not Layer.KERNEL_BUILD:
+        return found
+    verdict = _at(resolution, Layer.KERNEL_BUILD)
+    asked = [test.fact for test, _ in verdict.outcome.because] if verdict else []
+    options = [name.removeprefix(OPTION) for name in asked if name.startswith(OPTION)]
+    later = [option for option in options if _comes_later(option, facts)]
+    if not later or len(later) < len(options):
+        return found
+    words = ", ".join(f"CONFIG_{option}" for option in later)
+    cause = f"Linux {_series(facts)} does not have {words} yet"
+    remedy = Remedy("kernel", f"boot a Linux that has {words}, or backport it")
+    return found._replace(stop=stop._replace(cause=cause, remedy=remedy))
+
+
+#: How the facts of kernel options begin.
+OPTION = "kernel.config.CONFIG_"
+
+
+def _comes_later(option: str, facts: PlanFacts) -> bool:
+    """Say whether the release's Linux has no such option on any architecture, and a newer has."""
+    series = tuple(int(part) for part in _series(facts).split(".") if part.isdigit())
+    offer = load_kernel_options().offer(option, series, _catalog_arch(facts))
+    return offer is Offer.NOT_THIS_VERSION
+
+
+def _series(facts: PlanFacts) -> str:
+    release = facts.value("kernel.release")
+    return ".".join(map(str, version_key(str(release))[:2])) if release else ""
+
+
+def _catalog_arch(facts: PlanFacts) -> str:
+    machine = facts.snapshot.arch
+    return next((arch for arch, uname in ARCHITECTURES.values() if uname == machine), machine)
 
 
 def _use(use: Use, resolution: Resolution) -> UseVerdict:

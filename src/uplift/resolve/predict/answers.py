@@ -44,5 +44,4 @@ def word_of(facts: PlanFacts, name: str, word: str, inputs: dict[str, None]) -> 
 
 def kernel_version(facts: PlanFacts) -> Fact | Missing:
     """Return the release's kernel's version: of the package, else of the image."""
-    told = facts.release.get("kernel.release")
-    return told if isinstance(told, Fact) else facts.release.get("image.release")
+    return facts.get("kernel.release")

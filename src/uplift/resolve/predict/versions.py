@@ -13,6 +13,11 @@ TABLE = "table:"
 _IN_TABLES = {"x86-64": "x86"}  #: what the tables call an architecture
 
 
+#: Kinds of which the tables list some names only: of another one nothing is known.
+_SOME = frozenset({"option"})
+_UNLISTED = "no source read here says since when it is accepted"
+
+
 def table_of(project: str, kind: str) -> str:
     """Return the input that stands for the table of one kind of word of a project."""
     return f"{TABLE}{project} {kind}"
@@ -60,5 +65,6 @@ def by_version(
             inputs.append(found.capture)
     there = (words | changes.get("added", frozenset())) - changes.get("removed", frozenset())
     why = {word: reason for word, reason in words.why.items() if word not in there}
-    value = PartialWords(there, why, words.otherwise)
+    unlisted = _UNLISTED if kind in _SOME else ""
+    value = PartialWords(there, why, words.otherwise or unlisted)
     return Prediction(value, tuple(inputs), f"what {project} {version.value} has")
