@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -293,7 +294,7 @@ class Machine:
         for part in inside:
             self.write(part.address, kernel.data[part.start : part.end])
         for first, after in self.program.text:
-            self.write(first, _RETURN * (after - first))
+            self.write(first, self._stand_ins(first, after))
         for linked in self.program.linked.values():
             self._uc.mem_map(linked.address, _page_end(len(linked.data)))
             self.write(linked.address, linked.data)
@@ -302,10 +303,22 @@ class Machine:
         if self.program.missing:
             self._uc.mem_map(_MISSING, _PAGE * len(self.program.missing))
         self._load_per_cpu()
-        for first, code in self.program.code():
-            self.write(first, code)
+        for start, end in self.program.own.values():
+            self.write(start, kernel.bytes_at(start, end - start))
+        for name, address in self.program.missing.items():
+            self.write(address, self._stand_in(name))
+
+    def _stand_ins(self, start: int, end: int) -> bytes:
+        """Return what stands in for the kernel's functions from ``start`` to ``end``."""
+        code = bytearray(_RETURN * (end - start))
         for address, name in self.program.functions.items():
-            self.write(address, _RETURN if self._is_played(name) else _code(name))
+            if start <= address < end:
+                made = self._stand_in(name)
+                code[address - start : address - start + len(made)] = made
+        return bytes(code[: end - start])
+
+    def _stand_in(self, name: str) -> bytes:
+        return _RETURN if self._is_played(name) else _code(name)
 
     def _is_played(self, name: str) -> bool:
         return name in self.world.functions or _ALLOCATES.fullmatch(name) is not None
@@ -410,6 +423,7 @@ class Machine:
         self._uc.reg_write(getattr(self._x86, f"UC_X86_REG_{name.upper()}"), value)
 
 
+@cache
 def _code(name: str) -> bytes:
     """Return what stands at the start of one of the kernel's functions."""
     thunk = _THUNK.fullmatch(name)

@@ -7,14 +7,21 @@ everything.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from uplift.facts.kernel_image import processor
 from uplift.facts.kernel_image.emulation import Machine, Program, Stuck
 from uplift.facts.kernel_image.kvm_cpuid import VENDORS
 from uplift.facts.kernel_image.memory import Memory
-from uplift.facts.kernel_image.processor import NotRead
+from uplift.facts.kernel_image.processor import ONES, NotRead, Registers
 
 _SETUP = "fpu__init_system_xstate"
 _RESULT = "fpu_user_cfg"
+_STATES = 0xD  #: the CPUID leaf of the components
+_LISTED = {0: 0, 1: 2}  #: subleaf to the register that lists them: EAX, and ECX for supervisors'
+#: The kernel refuses a processor that has both of these: MPX (3 and 4), APX (19).
+_EXCLUSIVE = (1 << 3 | 1 << 4, 1 << 19)
 _SOME = 7  #: x87, SSE and AVX: no kernel lacks them
 
 
@@ -29,9 +36,10 @@ def user_states(kernel: Memory) -> int:
         raise NotRead("the kernel's BTF does not describe struct fpu_state_config")
     program = Program(kernel, {}, ("pv_ops",), (_SETUP,))
     mask = 0
-    for vendor in VENDORS:
-        machine = Machine(program, processor.world(layout, vendor))
-        processor.describe(machine, layout, vendor, errata=False)
+    for lacks in _EXCLUSIVE:
+        world = replace(processor.world(layout, VENDORS[0]), cpuid=partial(_cpuid, lacks))
+        machine = Machine(program, world)
+        processor.describe(machine, layout, VENDORS[0], errata=False)
         try:
             setup, result = program.address(_SETUP), program.address(_RESULT)
             # What follows may clear it again, for the checks of its callees are not run.
@@ -41,3 +49,12 @@ def user_states(kernel: Memory) -> int:
     if mask & _SOME != _SOME or mask >> 63:
         raise NotRead(f"{_SETUP} stored {mask:#x}, no mask of components")
     return mask
+
+
+def _cpuid(lacks: int, leaf: int, subleaf: int) -> Registers:
+    """Answer CPUID for a processor that has every state component but some."""
+    registers = list(processor.cpuid(ONES, leaf, subleaf))
+    if leaf == _STATES and subleaf in _LISTED:
+        registers[_LISTED[subleaf]] &= ~lacks
+    a, b, c, d = registers
+    return a, b, c, d
