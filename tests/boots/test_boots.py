@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from uplift.facts import snapshot_file
+from uplift.facts.model import Snapshot
+from uplift.facts.parsers import read_facts
 from uplift.lab.qemu import BootRequest, BootStatus, boot
 
 from .conftest import Boots, kernel_of
@@ -86,3 +88,36 @@ def test_without_a_virtio_driver_the_snapshot_leaves_through_a_serial_line() -> 
     result = boot(replace(request("x86_64", "max", timeout=240), modules_dir=None))
     assert result.status is BootStatus.BOOTED, result.console
     assert result.snapshot is not None and result.snapshot.complete
+
+
+def booted(request: BootRequest) -> Snapshot:
+    result = boot(request)
+    assert result.status is BootStatus.BOOTED, f"{result.why}\n{result.console}"
+    assert result.snapshot is not None
+    return result.snapshot
+
+
+def test_kvm_inside_says_what_it_offers_to_guests() -> None:
+    snapshot = booted(request("x86_64", "EPYC-Rome", kvm_modules=True, timeout=240))
+    facts = read_facts(snapshot)
+    assert snapshot.captures["probe:kvm"].usable
+    features = facts.value("kvm.cpuid.7.0.ebx")
+    assert isinstance(features, int) and features >> 5 & 1, "no AVX2 for guests"
+    assert "kvm_amd" in snapshot.captures["file:/proc/modules"].text
+
+
+def test_a_short_recording_says_of_the_cpu_what_a_whole_one_says(boots: Boots) -> None:
+    short = boots.snapshot("x86_64", "Haswell")
+    whole = booted(request("x86_64", "Haswell", everything=True, timeout=240))
+    assert len(whole.captures) > 3 * len(short.captures)
+    same = ("probe:cpuid", "probe:xcr0", "probe:xcomp")
+    assert {n: short.captures[n].data for n in same} == {n: whole.captures[n].data for n in same}
+    facts = read_facts(short), read_facts(whole)
+    assert facts[0].value("cpuinfo.flags") == facts[1].value("cpuinfo.flags")
+
+
+def test_a_riscv_kernel_boots_and_its_isa_is_recorded() -> None:
+    snapshot = booted(request("riscv64", "rv64", timeout=400))
+    assert snapshot.arch == "riscv64"
+    assert "rv64imafdc" in snapshot.captures["file:/proc/cpuinfo"].text
+    assert snapshot.captures["probe:riscv-hwprobe"].usable

@@ -150,8 +150,9 @@ def _kernel_parts(store: _Store, package: str) -> tuple[str, ...]:
     """Return the packages that hold the image and its modules, found from the meta package."""
     names = [package] if package else [name.format(store.debian) for name in KERNEL_PACKAGES]
     for name in names:
-        found = store.apt.dependencies(name)
-        parts = tuple(part for part in found if _KERNEL_PART.match(part))
+        if name not in store.apt.names():
+            continue
+        parts = tuple(part for part in store.apt.dependencies(name) if _KERNEL_PART.match(part))
         if parts:
             return parts
     raise _no_package(store, " or ".join(names))
