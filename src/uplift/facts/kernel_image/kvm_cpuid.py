@@ -11,7 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 from uplift.facts.kernel_image import processor
 from uplift.facts.kernel_image.emulation import Machine, Program, Stuck
@@ -60,15 +61,12 @@ def kvm_cpuid(kernel: Memory, modules: Mapping[str, bytes], vendor: Vendor) -> d
 
 def _merged(worlds: Sequence[Mapping[Place, int | None]]) -> dict[Place, int]:
     """Return what is passed on in any world; what is unclear in one is left out."""
-    found: dict[Place, int] = {}
+    found: dict[Place, int | None] = {}
     for place in sorted({place for masks in worlds for place in masks}):
         masks = [world.get(place, 0) for world in worlds]
-        if None not in masks:
-            found[place] = 0
-            for mask in masks:
-                found[place] |= mask or 0
-    leaves = {place[:2] for place, mask in found.items() if mask}
-    return {place: mask for place, mask in found.items() if place[:2] in leaves}
+        found[place] = None if None in masks else reduce(or_, (mask or 0 for mask in masks))
+    leaves = {place[:2] for place, mask in found.items() if mask != 0}
+    return {p: mask for p, mask in found.items() if mask is not None and p[:2] in leaves}
 
 
 @dataclass(frozen=True)

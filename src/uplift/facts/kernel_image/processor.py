@@ -41,6 +41,14 @@ class Vendor:
     pmu_version: int
 
 
+#: State components that only a supervisor can use: they stand in IA32_XSS, not in XCR0.
+_SUPERVISOR = frozenset((8, *range(10, 17)))
+_STATES = {
+    (0xD, index, register): number
+    for index in range(2, 63)
+    for register, number in enumerate((64, 576, int(index in _SUPERVISOR), 0))  # size, offset
+}
+
 #: Registers that hold a number rather than bits, with a plausible one.
 #: Sources: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
 NUMBERS: Mapping[Place, int] = {
@@ -56,9 +64,10 @@ NUMBERS: Mapping[Place, int] = {
     (0x8000001F, 0, 1): 0x6F,  # encryption bit 47, which costs one address bit
     (0x8000001F, 0, 2): 509,  # encrypted guests
     (0x8000001F, 0, 3): 100,  # the lowest identifier of one without encrypted state
+    **_STATES,
 }
 #: Leaves that list something by subleaves, and how many: caches, levels of the topology.
-_LISTS = {0x4: 3, 0xB: 2, 0x1F: 2, 0x8000001D: 3}
+_LISTS = {0x4: 8, 0xB: 2, 0x1F: 2, 0x8000001D: 8}
 
 #: Flags (word, bit) that take something away: HYPERVISOR, XENPV, HYBRID_CPU (KVM then has no PMU).
 _NOT_THERE = ((4, 31), (8, 16), (18, 15))

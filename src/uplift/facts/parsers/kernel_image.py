@@ -13,6 +13,10 @@ _FLAG = re.compile(r"(\d{1,3}) (\d{1,2}) ([\w.-]{1,64})\Z", re.ASCII)
 _USER_MASK = re.compile(r"user-mask 0x([0-9a-f]{1,16})\Z")
 _STATE = re.compile(r"(\d{1,2}) [ -~]{1,128}\Z", re.ASCII)
 _KVM = re.compile(r"(intel|amd) ([0-9a-f]{1,8}) ([0-9a-f]{1,8}) (e[a-d]x) (0x[0-9a-f]{1,8})\Z")
+_REGISTER = re.compile(
+    r"image\.kvm\.(?P<vendor>\w+)\.(?P<leaf>[0-9a-f]{1,8})\.(?P<subleaf>[0-9a-f]{1,8})\.e[a-d]x\Z"
+)
+_KVMS_OWN = "400000"  #: leaves that a hypervisor makes up: no capture tells them
 _WORD = re.compile(r"([\w.-]{1,64})\Z", re.ASCII)
 _MODULE = re.compile(r"([\w.-]{1,128}) (module|builtin)\Z", re.ASCII)
 
@@ -80,12 +84,12 @@ def _implied_kvm(name: str, values: Mapping[str, Value]) -> Value | None:
 
     A register that is not listed of a leaf that is, is not known: it holds a number of KVM's own.
     """
-    vendor, _, register = name.removeprefix("image.kvm.").partition(".")
-    if not name.startswith("image.kvm.") or register.count(".") != 2:
+    found = _REGISTER.match(name)
+    if not found or found["leaf"].startswith(_KVMS_OWN):
         return None
-    leaf = register.rpartition(".")[0]
-    known = any(read.startswith(f"image.kvm.{vendor}.") for read in values)
-    listed = any(read.startswith(f"image.kvm.{vendor}.{leaf}.") for read in values)
+    vendor, leaf = f"image.kvm.{found['vendor']}.", f"{found['leaf']}.{found['subleaf']}."
+    known = any(read.startswith(vendor) for read in values)
+    listed = any(read.startswith(vendor + leaf) for read in values)
     return 0 if known and not listed else None
 
 
