@@ -154,7 +154,9 @@ def _differences(
         if before != after:
             kind, arch, name = key
             since = found.get(key, Since("", ""))
-            where = f"{project} {since.version or newest} {since.source}".strip()
+            went = bool(since.gone) and (key not in old or old[key].gone != since.gone)
+            version = since.gone if went else since.version or newest
+            where = f"{project} {version} {since.source}".strip()
             commit = f" {commits[key]}" if key in commits else ""
             yield f"{kind} {name}" + (f" ({arch})" if arch else ""), before, after, where + commit
 
