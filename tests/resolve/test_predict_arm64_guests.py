@@ -120,6 +120,15 @@ def test_the_qemu_of_22_04_does_not_ask_kvm_for_pointer_authentication():
     assert "paca" in words("6.8.12", qemu__version="8.2.2")
 
 
+def test_a_property_of_qemus_is_on_where_kvm_gives_the_words():
+    stated = {"kernel.release": "6.8.12", **ARM64}
+    chip = core(recorded("arm64-7.2.13"))
+    assert plan("arm64", chip, stated).value("qemu.host.pauth") is True
+    old = plan("arm64", chip, {**stated, "qemu.version": "6.2.0"})
+    assert old.value("qemu.host.pauth") is False
+    assert old.value("qemu.host.sve") is True
+
+
 def test_without_sve_in_the_hosts_kernel_no_guest_has_it():
     told = words("7.2.13", kernel__config__CONFIG_ARM64_SVE="n")
     assert not told & {"sve", "sve2", "sve2p1"}

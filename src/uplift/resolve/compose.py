@@ -11,6 +11,7 @@ from uplift.facts.parsers import all_parsers
 from uplift.resolve.plan_facts import PlanFacts, Predictor, Predictors, ReleaseFacts
 from uplift.resolve.predict import (
     arm64,
+    arm64_guests,
     kernel_state,
     riscv64,
     toolchain,
@@ -41,6 +42,7 @@ _BY_ARCH: Mapping[str, Mapping[str, Predictor]] = {
         "hwcap.": arm64.predict_words,
         "arm64.raw.": arm64.predict_raw,
         "kvm.": arm64.predict_kvm,
+        "qemu.host.": arm64_guests.predict_host_property,
         "libc.": arm64.predict_libc,
     },
     "riscv64": {"riscv.": riscv64.predict_isa, "kvm.": riscv64.predict_kvm},

@@ -29,6 +29,7 @@ _CONDITIONS = {
     "cpus_have_final_cap(ARM64_HAS_WFXT)": (),
     "!has_broken_cntvoff()": (),
 }
+_PROPERTIES = {"qemu.host.pauth": ("paca", "pacg"), "qemu.host.sve": ("sve",)}
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,18 @@ def predict_words(facts: PlanFacts, name: str) -> Prediction | Missing:
             why[word] = str(answer)
     how = f"what KVM of Linux {kernel.value} passes on of the chip's ID registers"
     return Prediction(PartialWords(words, why), tuple(inputs), how)
+
+
+def predict_host_property(facts: PlanFacts, name: str) -> Prediction | Missing | None:
+    """Predict ``qemu.host.pauth`` and ``qemu.host.sve``: QEMU has them on where KVM gave them."""
+    needed = _PROPERTIES.get(name)
+    if needed is None:
+        return None
+    inputs: dict[str, None] = {}
+    answer = every(word_of(facts, "kvm.words", word, inputs) for word in needed)
+    if isinstance(answer, str):
+        return Missing(name, answer, tuple(inputs))
+    return Prediction(answer, tuple(inputs), "on where KVM gives it to the virtual processor")
 
 
 def _passed(rule: Rule, host: _Host) -> Answer:
