@@ -30,9 +30,9 @@ from uplift.resolve.scan import scan
 RECORDINGS = Path(__file__).parents[1] / "tests" / "recordings" / "predictions"
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64", "riscv64": "riscv64"}
 #: What of a guest's snapshot is the chip's: no kernel masks it.
-_CHIP = ("probe:cpuid", "probe:arm64-raw-registers")
-#: The registers that QEMU does not tell by itself: read in the guest, where the kernel may mask.
-_COMPUTED = ("ID_AA64PFR0_EL1 ", "MIDR_EL1 ")
+_RAW = "probe:arm64-raw-registers"
+_CHIP = ("probe:cpuid", _RAW)
+#: Some registers QEMU computes and does not tell: these are read in the guest.
 _GUESTS = "probe:arm64-id-registers"
 #: Facts that are compared whole, by architecture.
 _SETS = {
@@ -64,7 +64,7 @@ def compare_boot(
     name: str, boot: Snapshot, release: SelectedRelease, catalog: Catalog
 ) -> Iterator[Compared]:
     """Yield every fact and every kernel verdict that the plan and the boot both speak of."""
-    seen = read_facts(boot)
+    seen = read_facts(_guest_of(boot))
     side = recorded_chip(name, _chip_of(boot), catalog)
     recorded = read_facts(release.snapshot)
     facts = compose(side.facts, release, recorded)
@@ -76,11 +76,21 @@ def compare_boot(
 def _chip_of(boot: Snapshot) -> Snapshot:
     """Return what of the guest's snapshot says what the silicon is."""
     kept = {name: capture for name, capture in boot.captures.items() if name in _CHIP}
-    guests = boot.captures.get(_GUESTS)
-    if guests is not None:
-        lines = (line for line in guests.text.splitlines() if line.startswith(_COMPUTED))
-        kept[_GUESTS] = replace(guests, data="".join(f"{line}\n" for line in lines).encode())
+    raw, guests = kept.get(_RAW), boot.captures.get(_GUESTS)
+    if raw is not None and guests is not None:
+        told = {line.partition(" ")[0] for line in raw.text.splitlines()}
+        rows = guests.text.splitlines()
+        more = "".join(f"{row}\n" for row in rows if row.partition(" ")[0] not in told)
+        kept[_RAW] = replace(raw, data=raw.data + more.encode())
+        midr = (row for row in rows if row.startswith("MIDR_EL1 "))
+        kept[_GUESTS] = replace(guests, data="".join(f"{row}\n" for row in midr).encode())
     return replace(boot, captures=kept, kind="chip")
+
+
+def _guest_of(boot: Snapshot) -> Snapshot:
+    """Return what the guest itself recorded: without what the emulator told of its registers."""
+    captures = {name: capture for name, capture in boot.captures.items() if name != _RAW}
+    return replace(boot, captures=captures)
 
 
 def _sets(name: str, arch: str, facts: PlanFacts, seen: Facts) -> Iterator[Compared]:
@@ -137,16 +147,30 @@ def _verdicts(
 
 
 def release_of_boot(boot: Snapshot) -> SelectedRelease | None:
-    """Return the shipped release whose kernel was booted."""
-    kernel = read_facts(boot).value("kernel.release")
+    """Return the shipped release whose kernel was booted, or an update of the same package."""
+    booted = str(read_facts(boot).value("kernel.release"))
     arch = _DEBIAN.get(boot.arch, "")
+    near: SelectedRelease | None = None
     for release, by_arch in release_names().items():
         for one in by_arch.get(arch, ()):
             name = release if one == "base" else f"{release}+{one}"
             selected = load_release(name, arch, (Place(SHIPPED),))
-            if read_facts(selected.snapshot).value("image.release") == kernel:
+            held = _kernel_of(selected)
+            if held == booted:
                 return selected
-    return None
+            near = selected if _package(held) == _package(booted) else near
+    return near
+
+
+def _kernel_of(release: SelectedRelease) -> str:
+    facts = read_facts(release.snapshot)
+    return str(facts.value("image.release") or facts.value("kernel.config_release") or "")
+
+
+def _package(release: str) -> tuple[str, ...]:
+    """Return the series and the flavour: ``6.12.117+deb13-cloud-amd64`` and ``…118…`` agree."""
+    version, _, flavour = release.partition("-")
+    return (*version.partition("+")[0].split(".")[:2], flavour.partition("-")[2] or flavour)
 
 
 def main() -> int:

@@ -109,6 +109,11 @@ def conditions_answer(exposure: Exposure, host: Host) -> Answer:
     return Answer(obstacle is None, obstacle or "KVM offers it")
 
 
+def may_set(exposure: Exposure, host: Host) -> bool:
+    """Say whether KVM's module sets the bit by itself under some condition."""
+    return any(verb == "set" and condition for verb, condition in _changes(exposure, host))
+
+
 def qemu_adds(exposure: Exposure, host: Host) -> bool:
     """Say whether QEMU gives the guest the bit without KVM's word."""
     return _added(exposure, host)

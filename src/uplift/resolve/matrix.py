@@ -12,6 +12,7 @@ from uplift.catalog.kernel_options import Offer, load_kernel_options
 from uplift.catalog.labels import union
 from uplift.catalog.model import Catalog, Feature, Labels, Layer, Remedy, Since
 from uplift.catalog.releases import ARCHITECTURES, CITED, SelectedRelease
+from uplift.catalog.since import load_since
 from uplift.facts.model import Fact, Facts, Missing
 from uplift.resolve.chip_side import ChipSide, silicon_status
 from uplift.resolve.compose import compose
@@ -187,12 +188,14 @@ def _refined(found: UseVerdict, resolution: Resolution, facts: PlanFacts) -> Use
     verdict = _at(resolution, Layer.KERNEL_BUILD)
     asked = [test.fact for test, _ in verdict.outcome.because] if verdict else []
     options = [name.removeprefix(OPTION) for name in asked if name.startswith(OPTION)]
-    later = [option for option in options if _comes_later(option, facts)]
+    later = {option: since for option in options if (since := _comes_later(option, facts))}
     if not later or len(later) < len(options):
         return found
     words = ", ".join(f"CONFIG_{option}" for option in later)
     cause = f"Linux {_series(facts)} does not have {words} yet"
-    remedy = Remedy("kernel", f"boot a Linux that has {words}, or backport it")
+    known = [since for since in later.values() if since != _LATER]
+    newest = f"Linux {max(known, key=version_key)} or later" if known else "a newer Linux"
+    remedy = Remedy("kernel", f"boot {newest}, which has {words}, or backport it")
     return found._replace(stop=stop._replace(cause=cause, remedy=remedy))
 
 
@@ -200,11 +203,21 @@ def _refined(found: UseVerdict, resolution: Resolution, facts: PlanFacts) -> Use
 OPTION = "kernel.config.CONFIG_"
 
 
-def _comes_later(option: str, facts: PlanFacts) -> bool:
-    """Say whether the release's Linux has no such option on any architecture, and a newer has."""
+_LATER = "later"
+
+
+def _comes_later(option: str, facts: PlanFacts) -> str:
+    """Return the first Linux read that has an option which the release's Linux lacks.
+
+    :return: a version; ``later`` where the bracket is not known; empty where the release's has it.
+    """
+    since = load_since().get(("linux", "kconfig", ""), {}).get(f"CONFIG_{option}")
+    if since is not None:
+        lacks = since.has(str(facts.value("kernel.release") or "")) is False
+        return since.version if lacks else ""
     series = tuple(int(part) for part in _series(facts).split(".") if part.isdigit())
     offer = load_kernel_options().offer(option, series, _catalog_arch(facts))
-    return offer is Offer.NOT_THIS_VERSION
+    return _LATER if offer is Offer.NOT_THIS_VERSION else ""
 
 
 def _series(facts: PlanFacts) -> str:

@@ -18,7 +18,22 @@ _OPTIONS = {
     "pacg": "CONFIG_ARM64_PTR_AUTH",
     "mte": "CONFIG_ARM64_MTE",
     "poe": "CONFIG_ARM64_POE",
+    "evtstrm": "CONFIG_ARM_ARCH_TIMER_EVTSTREAM",
 }
+#: Words of Linux's own: the counter's event stream, and that it emulates reads of ID registers.
+_OWN = frozenset({"cpuid", "evtstrm"})
+#: Cores whose SSBS Linux does not report where it works around erratum 3194386: MIDR implementer
+#: and part of erratum_spec_ssbs_list[] in arch/arm64/kernel/cpu_errata.c of Linux 7.1.13.
+_SSBS_ERRATUM = frozenset(
+    {(0x6D, 0xD49)}
+    | {
+        (0x41, part)
+        for part in (
+            *(0xD0B, 0xD0C, 0xD0D, 0xD40, 0xD41, 0xD44, 0xD47, 0xD48, 0xD49, 0xD4B, 0xD4C, 0xD4D),
+            *(0xD4E, 0xD4F, 0xD81, 0xD82, 0xD83, 0xD84, 0xD85, 0xD87, 0xD89, 0xD8E),
+        )
+    }
+)
 #: The word that a capability of KVM follows: kvm_vm_ioctl_check_extension in arch/arm64/kvm/arm.c.
 _CAPABILITIES = {
     "KVM_CAP_ARM_SVE": ("sve",),
@@ -42,7 +57,7 @@ def predict_words(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     words: set[str] = set()
     why: dict[str, str] = {}
     inputs: dict[str, None] = dict.fromkeys((*known.inputs, chip.capture))
-    for word in chip.value:
+    for word in chip.value | _OWN:
         reason = known.value.open(word) if isinstance(known.value, PartialWords) else ""
         built = _built(facts, word, inputs)
         if reason or (word in known.value and isinstance(built, str)):
@@ -64,6 +79,8 @@ def _known_words(facts: PlanFacts) -> Prediction | Missing:
 
 def _built(facts: PlanFacts, word: str, inputs: dict[str, None]) -> bool | str:
     """Say whether the kernel was built for ``word``, or why nobody knows."""
+    if word == "ssbs" and _mends_ssbs(facts, inputs):
+        return False
     option = next((o for prefix, o in _OPTIONS.items() if word.startswith(prefix)), "")
     if not option:
         return True
@@ -72,6 +89,16 @@ def _built(facts: PlanFacts, word: str, inputs: dict[str, None]) -> bool | str:
         return f"whether the kernel was built with {option} is not known"
     inputs[found.capture] = None
     return found.value == "y"
+
+
+def _mends_ssbs(facts: PlanFacts, inputs: dict[str, None]) -> bool:
+    """Say whether this kernel hides SSBS on this core, for speculation may pass it by."""
+    midr = facts.chip.value("arm64.midr")
+    found = facts.release.get("kernel.config.CONFIG_ARM64_ERRATUM_3194386")
+    if not isinstance(midr, int) or not isinstance(found, Fact):
+        return False
+    inputs[found.capture] = None
+    return (midr >> 24 & 0xFF, midr >> 4 & 0xFFF) in _SSBS_ERRATUM and found.value == "y"
 
 
 def predict_raw(facts: PlanFacts, name: str) -> Prediction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -45,15 +45,18 @@ def _by_image(
 ) -> Prediction:
     """Take what the image's KVM lets through, less what its modules withhold by default."""
     assert isinstance(chip.value, int) and isinstance(mask.value, int)
-    offered = chip.value & mask.value
-    for exposure in exposures:
-        bit = 1 << exposure.bit
-        if exposure.kvm in ("emulated", "set"):
-            offered |= mask.value & bit
-        elif offered & bit and not kvm_model.conditions_answer(exposure, host).offered:
-            offered &= ~bit
+    known = sum(1 << exposure.bit for exposure in exposures)
+    lets = mask.value
+
+    def answer(exposure: Exposure) -> kvm_model.Answer:
+        if not lets >> exposure.bit & 1:
+            return kvm_model.Answer(False, "the image's KVM does not let it through")
+        return kvm_model.conditions_answer(exposure, host)
+
+    offered = _register(chip.value, exposures, host, answer)
+    unnamed = chip.value & lets & ~known  # bits that the image lets through and no table names
     how = "what the kernel image's KVM passes on of the chip's bits"
-    return Prediction(offered, (chip.capture, mask.capture), how)
+    return Prediction(_with_bits(offered, unnamed), (chip.capture, mask.capture), how)
 
 
 def _by_version(
@@ -62,21 +65,48 @@ def _by_version(
     assert isinstance(chip.value, int)
     if not host.kernel:
         return Missing(name, "neither the kernel's image nor its version is known")
-    offered, unknown, why = 0, 0, ""
-    for exposure in exposures:
-        bit = 1 << exposure.bit
-        if not chip.value & bit and exposure.kvm not in ("emulated", "set"):
-            continue
-        answer = kvm_model.kvm_answer(exposure, host)
-        offered |= bit if answer.offered else 0
-        unknown |= bit if answer.offered is None else 0
-        why = why or (answer.why if answer.offered is None else "")
-    value = PartialRegister(offered, unknown, why) if unknown else offered
+    value = _register(chip.value, exposures, host, lambda one: kvm_model.kvm_answer(one, host))
     kernel = facts.get("kernel.release")
     table = table_of("linux", "kvm-exposure")
     inputs = (chip.capture, table, *((kernel.capture,) if isinstance(kernel, Fact) else ()))
     how = f"what Linux {host.kernel}'s KVM passes on of the chip's bits"
     return Prediction(value, inputs, how)
+
+
+def _register(
+    chip: int,
+    exposures: Sequence[Exposure],
+    host: kvm_model.Host,
+    answer: Callable[[Exposure], kvm_model.Answer],
+) -> int:
+    """Return a register of KVM's: its bits as ``answer`` says, for what the host has."""
+    offered, unknown, why = 0, 0, ""
+    for exposure in exposures:
+        bit = 1 << exposure.bit
+        found = answer(exposure)
+        if not (chip & bit or exposure.kvm in ("emulated", "set") or _synthesized(exposure, host)):
+            if not (found.offered and kvm_model.may_set(exposure, host)):
+                continue
+            found = kvm_model.Answer(None, "KVM sets it by what else the host has")
+        offered |= bit if found.offered else 0
+        unknown |= bit if found.offered is None else 0
+        why = why or (found.why if found.offered is None else "")
+    return PartialRegister(offered, unknown, why) if unknown else offered
+
+
+def _with_bits(register: int, more: int) -> int:
+    if isinstance(register, PartialRegister):
+        return PartialRegister(register | more, register.unknown, register.why)
+    return register | more
+
+
+#: Bits that Linux sets on every AMD processor, whatever CPUID says (init_amd in
+#: arch/x86/kernel/cpu/amd.c of Linux 7.1.13), and KVM takes from Linux.
+_LINUX_SETS = {("cpuid.80000021.0.eax", 2): "amd"}
+
+
+def _synthesized(exposure: Exposure, host: kvm_model.Host) -> bool:
+    return _LINUX_SETS.get((exposure.fact, exposure.bit)) == host.vendor
 
 
 def _host(facts: PlanFacts) -> kvm_model.Host | None:
