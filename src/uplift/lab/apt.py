@@ -114,8 +114,11 @@ class Apt:
             (self._root / "preferences").write_text(_preferences(self._sources.suites))
         try:
             self._apt("apt-get", ["update"])
-        except TargetError:  # one source out of several may be down or lack this architecture
-            if self._sources or not any((self._root / "lists").glob("*Release")):
+        except TargetError as error:
+            if self._sources:
+                raise _no_suite(self._sources, error) from error
+            # one source out of several may be down or lack this architecture
+            if not any((self._root / "lists").glob("*Release")):
                 raise
         self._updated = True
 
@@ -134,6 +137,15 @@ def _preferences(suites: Sequence[str]) -> str:
     """Give every suite the same rank: backports are otherwise below all others."""
     rows = (f"Package: *\nPin: release n={suite}\nPin-Priority: 500\n" for suite in suites)
     return "\n".join(rows)
+
+
+def _no_suite(sources: Sources, error: TargetError) -> TargetError:
+    return TargetError(
+        f"cannot read the package lists of {', '.join(sources.suites)}",
+        error.cause,
+        "check the suites' names and that each has this architecture; for another archive: "
+        "--mirror URI and --keyring FILE",
+    )
 
 
 def unpack(package: Path, to: Path) -> None:

@@ -20,7 +20,7 @@ from uplift.catalog.releases import (
     release_names,
     release_of,
 )
-from uplift.facts.model import Fact, Facts, Value
+from uplift.facts.model import Fact, Value
 from uplift.facts.parsers import read_facts
 from uplift.report.labels import Marks, label_list, print_banner, with_labels
 from uplift.report.terminal import safe
@@ -94,24 +94,16 @@ def components(selected: SelectedRelease) -> Iterator[Component]:
     for component, title, names in COMPONENTS:
         for name in names:
             stated = selected.stated.get(name)
-            found = _found(facts, name)
+            found = facts.get(name)
             if stated is not None:
                 source = f"{stated.source.kind}: {stated.source.text}"
                 yield Component(component, title, name, _text(stated.value), source)
                 break
-            if found is not None:
+            if isinstance(found, Fact):
                 yield Component(
                     component, title, name, _text(found.value), f"recorded: {found.capture}"
                 )
                 break
-
-
-def _found(facts: Facts, name: str) -> Fact | None:
-    try:
-        found = facts.get(name)
-    except KeyError:  # no parser of this version declares it
-        return None
-    return found if isinstance(found, Fact) else None
 
 
 def _text(value: Value) -> str:
