@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from uplift.catalog.derive.kvm_exposure import emulator, flags, kernel, rows
+from uplift.catalog.derive.kvm_exposure import emulator, flags, kernel, rows, table
+from uplift.catalog.derive.linux_names import LINUX
+from uplift.catalog.derive.qemu_names import QEMU as QEMU_PROJECT
+from uplift.catalog.derive.upstream import SourceTree
 
 CPUFEATURES = """\
 /* Intel-defined CPU features, CPUID level 0x00000007:0 (EBX), word 9 */
@@ -73,3 +76,18 @@ def test_qemus_properties_and_rules_are_read_and_dated():
     (row,) = rows([kernel(tree, newest, version) for version, tree in trees.items()], [found])
     assert row["amd_since"] == "5.4.0..6.1.0"
     assert row["qemu_since"] == "..10.2.2"
+
+
+def test_a_bit_that_went_stays_gone_when_the_table_is_added_to_one_version_at_a_time():
+    lists = {"5.4.0": "F(AVX2), F(MPX)", "6.1.0": "F(AVX2), F(MPX)", "6.8.0": "F(AVX2)"}
+    trees = [
+        SourceTree(LINUX, version, _linux(f"\tkvm_cpu_cap_init(CPUID_7_0_EBX, {listed});\n"))
+        for version, listed in lists.items()
+    ]
+    trees.append(
+        SourceTree(QEMU_PROJECT, "10.1.0", {"VERSION": "10.1.0", "target/i386/cpu.c": QEMU})
+    )
+    whole = table(trees, "")
+    assert "..5.4.0 until 6.1.0..6.8.0" in whole
+    assert table([trees[1]], whole) == whole
+    assert table(trees, table(trees[:1] + trees[3:], "")) == whole

@@ -12,6 +12,7 @@ from uplift.catalog.since import Since
 
 __all__ = ("REGISTERS", "Exposure", "Since", "load_exposures")
 
+UNTIL = " until "  #: between the bracket of a beginning and that of an end
 REGISTERS = ("eax", "ebx", "ecx", "edx")
 
 
@@ -51,8 +52,10 @@ def load_exposures() -> tuple[Exposure, ...]:
 
 
 def _since(text: str) -> Since:
-    without, _, version = text.partition("..")
-    return Since(without, version)
+    came, _, went = text.partition(UNTIL)
+    without, _, version = came.partition("..")
+    last, _, gone = went.partition("..")
+    return Since(without, version, last, gone)
 
 
 def _exposure(row: dict[str, str]) -> Exposure:

@@ -2,7 +2,8 @@
 
 ``uplift catalog derive TREE…`` reads sources of Linux and of QEMU, of any number of versions, into
 ``catalog/data/kvm-exposure.csv``. ``4.19.0..5.4.0`` says that the tree of 4.19.0 lacks the bit and
-that of 5.4.0 has it; ``..4.10.1`` that the oldest tree has it.
+that of 5.4.0 has it; ``..4.10.1`` that the oldest tree has it; ``… until 5.1.0..5.2.0`` that it
+went again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from uplift.catalog.derive.upstream import Files, SourceTree, without_comments
+from uplift.catalog.kvm_exposure import UNTIL
 from uplift.catalog.since import version_key
 
 TABLE = "kvm-exposure.csv"
@@ -345,13 +347,15 @@ def rows(kernels: list[Kernel], emulators: list[Emulator]) -> Iterator[Row]:
 
 
 def _since(versions: list[str], having: list[str]) -> str:
-    """Say between which two versions the bit came to stay."""
+    """Say between which two versions the bit came to stay, and where it went where it did."""
     if not having:
         return ""
-    first = versions.index(having[-1])
+    first = last = versions.index(having[-1])
     while first > 0 and versions[first - 1] in having:
         first -= 1
-    return f"{versions[first - 1] if first else ''}..{versions[first]}"
+    came = f"{versions[first - 1] if first else ''}..{versions[first]}"
+    gone = last + 1 < len(versions)
+    return f"{came}{UNTIL}{versions[last]}..{versions[last + 1]}" if gone else came
 
 
 def table(trees: Iterable[SourceTree], before: str) -> str:
@@ -443,5 +447,9 @@ def _recall_emulator(found: Emulator, row: _Cells, place: Place) -> None:
 
 
 def _reached(cell: str, version: str) -> bool:
-    since = cell.partition("..")[2]
-    return bool(since) and version_key(version) >= version_key(since)
+    """Whether a version that was read had what a cell dates."""
+    came, _, went = cell.partition(UNTIL)
+    since, last = came.partition("..")[2], went.partition("..")[0]
+    asked = version_key(version)
+    before_end = not last or asked <= version_key(last)
+    return bool(since) and before_end and asked >= version_key(since)
