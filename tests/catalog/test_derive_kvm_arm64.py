@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from uplift.catalog.derive import kvm_arm64, kvm_riscv
 from uplift.catalog.derive.c_statements import conjuncts, functions, negated, statements
+from uplift.catalog.derive.unpacked import Tree, trees
 from uplift.catalog.kvm_guests import arm64_fields, riscv_extensions
+from uplift.errors import CatalogError
 
 SYSREG = """\
 Sysreg\tID_AA64PFR1_EL1\t3\t0\t0\t4\t1
@@ -178,9 +182,28 @@ def test_a_state_begins_between_the_last_tree_without_it_and_the_first_with_it()
     assert (mte["qemu"], mte["qemu_since"]) == ("-machine virt,mte=on", "8.2.0..10.0.0")
 
 
-def test_the_same_trees_give_the_same_table():
-    trees = [kvm_arm64.kernel(FILES, "7.2.13")]
-    assert kvm_arm64.table(trees, []) == kvm_arm64.table(trees, [])
+def test_the_table_says_which_trees_it_was_read_from():
+    made = kvm_arm64.table([Tree("linux", "7.2.13", FILES, "someone/linux 0123456789ab")])
+    first, *_ = made.splitlines()
+    assert first == "# derived: linux 7.2.13 (someone/linux 0123456789ab)"
+    assert "ID_AA64PFR1_EL1,GCS,44,47,hidden,,..7.2.13,," in made.splitlines()
+
+
+def test_trees_are_ordered_by_version_and_told_apart_by_their_files(tmp_path: Path):
+    for name, version in (("new", 12), ("old", 9)):
+        (tmp_path / name).mkdir()
+        text = f"VERSION = 6\nPATCHLEVEL = {version}\nSUBLEVEL = 0\nEXTRAVERSION =\n"
+        (tmp_path / name / "Makefile").write_text(text)
+    (tmp_path / "qemu").mkdir()
+    (tmp_path / "qemu" / "VERSION").write_text("8.2.0\n")
+    found = trees([f"{tmp_path / name}" for name in ("new", "qemu", "old")], ())
+    told = [(tree.project, tree.version) for tree in found]
+    assert told == [("linux", "6.9.0"), ("linux", "6.12.0"), ("qemu", "8.2.0")]
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path: Path):
+    with pytest.raises(CatalogError, match="no source tree of Linux or QEMU"):
+        trees([str(tmp_path)], ())
 
 
 RISCV = """\

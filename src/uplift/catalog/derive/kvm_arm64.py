@@ -1,10 +1,10 @@
 """Derive which fields of the arm64 ID registers KVM passes on to a guest, and since which version.
 
-``python -m uplift.catalog.derive.kvm_arm64 TREE…`` reads unpacked source trees of Linux and of
-QEMU, of any number of versions, and writes ``catalog/data/kvm-arm64.csv``. A guest sees a field if
-the kernel keeps it in its sanitised copy of the register (``cpufeature.c``) and KVM neither hides
-the register nor clears the field (``sys_regs.c``). A row tells a state and when it began:
-``6.1.4..6.5.13`` says that the tree of 6.1.4 has another and that of 6.5.13 this one.
+``python -m uplift.catalog.derive.kvm_arm64 TREE[=ORIGIN]…`` reads unpacked source trees of Linux
+and of QEMU, of any number of versions, and writes ``catalog/data/kvm-arm64.csv``. A guest sees a
+field if the kernel keeps it in its sanitised copy of the register (``cpufeature.c``) and KVM
+neither hides the register nor clears the field (``sys_regs.c``). A row tells a state and when it
+began: ``6.5.13..6.8.0`` says that the tree of 6.5.13 has another and that of 6.8.0 this one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.catalog.derive.c_statements import conjuncts, functions, negated, statements
-from uplift.catalog.derive.unpacked import linux_version, read
+from uplift.catalog.derive.unpacked import Tree, heading, trees
 from uplift.catalog.derive.upstream import Files, without_comments
-from uplift.catalog.since import version_key
 from uplift.facts.hwcap_tables import arm64_rules
 
 TABLE = Path(__file__).parents[1] / "data" / "kvm-arm64.csv"
@@ -28,8 +27,8 @@ SYS_REGS = "arch/arm64/kvm/sys_regs.c"
 CPUFEATURE = "arch/arm64/kernel/cpufeature.c"
 SYSREG = "arch/arm64/tools/sysreg"
 HEADER = "arch/arm64/include/asm/sysreg.h"
-LINUX_FILES = ("Makefile", SYS_REGS, CPUFEATURE, SYSREG, HEADER)
-QEMU_FILES = ("VERSION", "target/arm/kvm.c", "target/arm/kvm64.c", "target/arm/cpu64.c")
+LINUX_FILES = (SYS_REGS, CPUFEATURE, SYSREG, HEADER)
+QEMU_FILES = ("target/arm/kvm.c", "target/arm/kvm64.c", "target/arm/cpu64.c")
 COLUMNS = ("register", "field", "low", "high", "kvm", "when", "since", "qemu", "qemu_since")
 
 PASSED, HIDDEN, UNKNOWN_FIELD = "passed", "hidden", ""
@@ -238,7 +237,7 @@ def _keep_only(
 
 def emulator(files: Files, version: str) -> Emulator:
     """Read which of the conditions one QEMU fulfils, by default or when it is asked to."""
-    text = "".join(without_comments(files.get(name, "")) for name in QEMU_FILES[1:])
+    text = "".join(without_comments(files.get(name, "")) for name in QEMU_FILES)
     asks = (condition for condition, (word, _) in ASKED.items() if word in text)
     return Emulator(version, frozenset(asks))
 
@@ -295,32 +294,28 @@ def _asked(when: str, emulators: Sequence[Emulator]) -> dict[str, str]:
     return {"qemu": ASKED[condition][1], "qemu_since": since}
 
 
-def table(kernels: Sequence[Kernel], emulators: Sequence[Emulator]) -> str:
-    """Return the table's text; versions oldest first."""
+def table(found: Sequence[Tree]) -> str:
+    """Return the table's text.
+
+    :param found: trees of Linux and of QEMU, oldest first.
+    """
+    kernels = [kernel(t.files, t.version) for t in found if t.project == "linux"]
+    emulators = [emulator(t.files, t.version) for t in found if t.project == "qemu"]
     stream = io.StringIO()
-    stream.write(f"# derived: linux {', '.join(k.version for k in kernels)}:\n")
-    stream.write(f"# derived: {SYS_REGS}, {CPUFEATURE}, {SYSREG}, {HEADER};\n")
-    stream.write(f"# derived: qemu {', '.join(e.version for e in emulators)}: target/arm/kvm.c\n")
+    stream.writelines(heading(found))
+    stream.write(f"# derived: linux: {SYS_REGS}, {CPUFEATURE}, {SYSREG}, {HEADER}\n")
+    stream.write("# derived: qemu: target/arm/kvm.c, target/arm/kvm64.c\n")
     writer = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows(kernels, emulators))
     return stream.getvalue()
 
 
-def main(*trees: str) -> None:
+def main(*arguments: str) -> None:
     """Derive the table from unpacked trees; the order does not matter."""
-    kernels: list[Kernel] = []
-    emulators: list[Emulator] = []
-    for tree in trees:
-        files = read(Path(tree), (*LINUX_FILES, *QEMU_FILES))
-        if "VERSION" in files:
-            emulators.append(emulator(files, files["VERSION"].strip()))
-        else:
-            kernels.append(kernel(files, linux_version(files, tree)))
-    kernels.sort(key=lambda one: version_key(one.version))
-    emulators.sort(key=lambda one: version_key(one.version))
-    TABLE.write_text(table(kernels, emulators), "utf-8")
-    print(f"{TABLE.name}: {len(kernels)} + {len(emulators)} trees")
+    found = trees(arguments, (*LINUX_FILES, *QEMU_FILES))
+    TABLE.write_text(table(found), "utf-8")
+    print(f"{TABLE.name}: {len(found)} trees")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Derive which RISC-V extensions KVM passes on to a guest, and since which version.
 
-``python -m uplift.catalog.derive.kvm_riscv TREE…`` reads unpacked source trees of Linux and of
-QEMU, of any number of versions. It writes ``catalog/data/kvm-riscv.csv``, and the numbers by which
-KVM's interface calls the extensions to ``facts/data/kvm-riscv-extensions.csv``. Brackets as in
-``kvm-arm64.csv``.
+``python -m uplift.catalog.derive.kvm_riscv TREE[=ORIGIN]…`` reads unpacked source trees of Linux
+and of QEMU, of any number of versions. It writes ``catalog/data/kvm-riscv.csv``, and the numbers
+by which KVM's interface calls the extensions to ``facts/data/kvm-riscv-extensions.csv``. Brackets
+as in ``kvm-arm64.csv``.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from uplift.catalog.derive.c_statements import functions, statements
-from uplift.catalog.derive.unpacked import linux_version, read
+from uplift.catalog.derive.unpacked import Tree, heading, trees
 from uplift.catalog.derive.upstream import Files, without_comments
-from uplift.catalog.since import version_key
 
 TABLE = Path(__file__).parents[1] / "data" / "kvm-riscv.csv"
 NUMBERS = Path(__file__).parents[2] / "facts" / "data" / "kvm-riscv-extensions.csv"
 #: The table of extensions moved twice: with Linux 6.6 and with Linux 7.2.
 KVM = ("arch/riscv/kvm/isa.c", "arch/riscv/kvm/vcpu_onereg.c", "arch/riscv/kvm/vcpu.c")
 UAPI = "arch/riscv/include/uapi/asm/kvm.h"
-LINUX_FILES = ("Makefile", *KVM, UAPI)
+LINUX_FILES = (*KVM, UAPI)
 QEMU_FILES = ("target/riscv/kvm/kvm-cpu.c", "target/riscv/kvm.c")
 COLUMNS = ("extension", "host", "kvm", "when", "since", "qemu_since")
 PASSED, HIDDEN = "passed", "hidden"
@@ -158,42 +157,40 @@ def _since(versions: Sequence[str], has: Sequence[bool]) -> str:
     return f"{versions[first - 1] if first else ''}..{versions[first]}"
 
 
-def table(kernels: Sequence[Kernel], emulators: Sequence[Emulator]) -> str:
-    """Return the table's text; versions oldest first."""
+def table(found: Sequence[Tree]) -> str:
+    """Return the table's text.
+
+    :param found: trees of Linux and of QEMU, oldest first.
+    """
+    emulators = [emulator(t.files, t.version) for t in found if t.project == "qemu"]
     stream = io.StringIO()
-    stream.write(f"# derived: linux {', '.join(k.version for k in kernels)}:\n")
-    stream.write(f"# derived: {', '.join(KVM)};\n")
-    stream.write(f"# derived: qemu {', '.join(e.version for e in emulators)}:\n")
-    stream.write(f"# derived: {', '.join(QEMU_FILES)}\n")
+    stream.writelines(heading(found))
+    stream.write(f"# derived: linux: {', '.join(KVM)}\n")
+    stream.write(f"# derived: qemu: {', '.join(QEMU_FILES)}\n")
     writer = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows(kernels, emulators))
+    writer.writerows(rows(kernels(found), emulators))
     return stream.getvalue()
 
 
-def numbers_table(kernels: Sequence[Kernel]) -> str:
+def kernels(found: Iterable[Tree]) -> list[Kernel]:
+    """Read the trees of Linux."""
+    return [kernel(t.files, t.version) for t in found if t.project == "linux"]
+
+
+def numbers_table(newest: Kernel) -> str:
     """Return the table of numbers, of the newest version: numbers are never given twice."""
-    newest = kernels[-1]
     lines = [f"# Derived from linux {newest.version}: {UAPI}", "number,extension"]
     lines += [f"{number},{name}" for name, number in newest.numbers.items()]
     return "\n".join(lines) + "\n"
 
 
-def main(*trees: str) -> None:
+def main(*arguments: str) -> None:
     """Derive both tables from unpacked trees; the order does not matter."""
-    kernels: list[Kernel] = []
-    emulators: list[Emulator] = []
-    for tree in trees:
-        files = read(Path(tree), (*LINUX_FILES, *QEMU_FILES, "VERSION"))
-        if "VERSION" in files:
-            emulators.append(emulator(files, files["VERSION"].strip()))
-        else:
-            kernels.append(kernel(files, linux_version(files, tree)))
-    kernels.sort(key=lambda one: version_key(one.version))
-    emulators.sort(key=lambda one: version_key(one.version))
-    TABLE.write_text(table(kernels, emulators), "utf-8")
-    NUMBERS.write_text(numbers_table(kernels), "utf-8")
-    print(f"{TABLE.name}: {len(kernels)} + {len(emulators)} trees")
+    found = trees(arguments, (*LINUX_FILES, *QEMU_FILES))
+    TABLE.write_text(table(found), "utf-8")
+    NUMBERS.write_text(numbers_table(kernels(found)[-1]), "utf-8")
+    print(f"{TABLE.name}: {len(found)} trees")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,54 @@
-"""A few files of an unpacked source tree, and which version of Linux it is."""
+"""Unpacked source trees as arguments: a few of their files, their version, where they are from."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.catalog.derive.upstream import Files
+from uplift.catalog.since import version_key
 from uplift.errors import CatalogError
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One unpacked tree.
+
+    :param project: ``linux`` or ``qemu``.
+    :param origin: where a copy that is no release's own comes from: repository and commit.
+    """
+
+    project: str
+    version: str
+    files: Files
+    origin: str = ""
+
+
+def trees(arguments: Iterable[str], names: Iterable[str]) -> list[Tree]:
+    """Read ``PATH`` or ``PATH=ORIGIN`` of trees of Linux and QEMU; oldest first, by project.
+
+    :param names: the files that are read of each, where they are there.
+    :raises CatalogError: one is no source of either.
+    """
+    found = [_tree(argument, (*names, "Makefile", "VERSION")) for argument in arguments]
+    return sorted(found, key=lambda tree: (tree.project, version_key(tree.version)))
+
+
+def _tree(argument: str, names: Iterable[str]) -> Tree:
+    path, _, origin = argument.partition("=")
+    files = read(Path(path), names)
+    if "VERSION" in files:
+        return Tree("qemu", files["VERSION"].strip(), files, origin)
+    return Tree("linux", linux_version(files, path), files, origin)
+
+
+def heading(found: Iterable[Tree]) -> Iterator[str]:
+    """Yield a comment line for each tree that was read."""
+    for tree in found:
+        origin = f" ({tree.origin})" if tree.origin else ""
+        yield f"# derived: {tree.project} {tree.version}{origin}\n"
 
 
 def read(tree: Path, names: Iterable[str]) -> dict[str, str]:
