@@ -182,7 +182,7 @@ def _page_end(address: int) -> int:
 
 
 class Machine:
-    """A processor in kernel mode with a program in its memory.
+    """A processor in kernel mode with a program in its memory; a context that frees it.
 
     :raises NoEmulator: Unicorn is not installed.
     """
@@ -202,9 +202,16 @@ class Machine:
         self._pages = self._traps = 0
         self._failure: Exception | None = None
         self._uc: Any = self._lib.Uc(self._lib.UC_ARCH_X86, self._lib.UC_MODE_64)
-        self._uc.ctl_set_tlb_mode(self._lib.UC_TLB_VIRTUAL)
+        if hasattr(self._uc, "ctl_set_tlb_mode"):  # from 2.1 on physical addresses end at 52 bits
+            self._uc.ctl_set_tlb_mode(self._lib.UC_TLB_VIRTUAL)
         self._load()
         self._hook()
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._uc = None  # its hooks hold this object: without this only a collection frees 100 MiB
 
     def read(self, address: int, size: int) -> bytes:
         """Return ``size`` bytes of memory."""
@@ -264,10 +271,7 @@ class Machine:
         for register, value in zip(("rdi", "rsi", "rdx", "rcx"), arguments, strict=False):
             self._set(register, value)
         self._failure = None
-        try:
-            self._uc.emu_start(function, _END, timeout=MAX_MICROSECONDS)
-        except self._lib.UcError as error:
-            self._failure = self._failure or Stuck(f"{error} in {self._where()}")
+        self._run(function)
         if self._failure:
             raise self._failure
         if self._register("rip") != _END:
@@ -276,6 +280,17 @@ class Machine:
             )
         value = self._register("eax")
         return value - (1 << 32) if value >> 31 else value
+
+    def _run(self, start: int) -> None:
+        """Run until the end or a failure; Unicorn up to 2.0 stops after each warning."""
+        traps = -1
+        try:
+            while traps != self._traps and start != _END and not self._failure:
+                traps = self._traps
+                self._uc.emu_start(start, _END, timeout=MAX_MICROSECONDS)
+                start = self._register("rip")
+        except self._lib.UcError as error:
+            self._failure = self._failure or Stuck(f"{error} in {self._where()}")
 
     def _where(self) -> str:
         place = self._register("rip")

@@ -82,17 +82,17 @@ class _Answers:
 
 def _answers(program: Program, layout: processor.Layout, vendor: Vendor, errata: bool) -> _Answers:
     """Load KVM and ask what it supports: of some errata it passes on that they are not there."""
-    machine = Machine(program, processor.world(layout, vendor))
-    processor.describe(machine, layout, vendor, errata)
-    for name, linked in program.linked.items():
-        start = linked.symbols.get("init_module")
-        if start is not None:
-            _checked(machine, f"loading {name}", start)
-    words = machine.read(program.address("kvm_cpu_caps"), 4 * _CAPS)
-    supported = []
-    for pattern in _PATTERNS:
-        machine.world.cpuid = partial(processor.cpuid, pattern)
-        supported.append(_supported(machine))
+    with Machine(program, processor.world(layout, vendor)) as machine:
+        processor.describe(machine, layout, vendor, errata)
+        for name, linked in program.linked.items():
+            start = linked.symbols.get("init_module")
+            if start is not None:
+                _checked(machine, f"loading {name}", start)
+        words = machine.read(program.address("kvm_cpu_caps"), 4 * _CAPS)
+        supported = []
+        for pattern in _PATTERNS:
+            machine.world.cpuid = partial(processor.cpuid, pattern)
+            supported.append(_supported(machine))
     return _Answers(supported, frozenset(struct.unpack(f"<{_CAPS}I", words)))
 
 

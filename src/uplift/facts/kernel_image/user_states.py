@@ -38,12 +38,12 @@ def user_states(kernel: Memory) -> int:
     mask = 0
     for lacks in _EXCLUSIVE:
         world = replace(processor.world(layout, VENDORS[0]), cpuid=partial(_cpuid, lacks))
-        machine = Machine(program, world)
-        processor.describe(machine, layout, VENDORS[0], errata=False)
         try:
-            setup, result = program.address(_SETUP), program.address(_RESULT)
-            # What follows may clear it again, for the checks of its callees are not run.
-            mask |= machine.first_stored(setup, result + layout.state_mask)
+            with Machine(program, world) as machine:
+                processor.describe(machine, layout, VENDORS[0], errata=False)
+                setup, result = program.address(_SETUP), program.address(_RESULT)
+                # What follows may clear it again, for the checks of its callees are not run.
+                mask |= machine.first_stored(setup, result + layout.state_mask)
         except Stuck as error:
             raise NotRead(str(error)) from None
     if mask & _SOME != _SOME or mask >> 63:
