@@ -93,7 +93,11 @@ class Elf:
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """All sections, in order; the first is empty."""
-        names = self._bytes(self._headers[self._names], "section names") if self._headers else b""
+        if not self._headers:
+            return ()
+        if self._names >= len(self._headers):
+            raise ValueError(f"its section names are section {self._names} of {len(self._headers)}")
+        names = self._bytes(self._headers[self._names], "section names")
         return tuple(
             Section(
                 name=_text(names, name),
@@ -114,7 +118,7 @@ class Elf:
     def symbols(self) -> tuple[Symbol, ...]:
         """The symbols of the first symbol table; relocations name them by position."""
         for section in self.sections:
-            if section.kind == SYMBOLS:
+            if section.kind == SYMBOLS and section.link < len(self.sections):
                 names = self.sections[section.link].data
                 return tuple(
                     Symbol(_text(names, name), index, value, size)

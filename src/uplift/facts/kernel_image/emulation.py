@@ -204,8 +204,11 @@ class Machine:
         self._uc: Any = self._lib.Uc(self._lib.UC_ARCH_X86, self._lib.UC_MODE_64)
         if hasattr(self._uc, "ctl_set_tlb_mode"):  # from 2.1 on physical addresses end at 52 bits
             self._uc.ctl_set_tlb_mode(self._lib.UC_TLB_VIRTUAL)
-        self._load()
-        self._hook()
+        try:
+            self._load()
+            self._hook()
+        except self._lib.UcError as error:
+            raise Stuck(f"it cannot be laid into memory: {error}") from None
 
     def __enter__(self) -> Machine:
         return self
@@ -214,12 +217,24 @@ class Machine:
         self._uc = None  # its hooks hold this object: without this only a collection frees 100 MiB
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes of memory."""
-        return bytes(self._uc.mem_read(address, size))
+        """Return ``size`` bytes of memory.
+
+        :raises Stuck: there is no memory.
+        """
+        try:
+            return bytes(self._uc.mem_read(address, size))
+        except self._lib.UcError as error:
+            raise Stuck(f"{error} at {address:#x}") from None
 
     def write(self, address: int, data: bytes) -> None:
-        """Put bytes into memory."""
-        self._uc.mem_write(address, data)
+        """Put bytes into memory.
+
+        :raises Stuck: there is no memory.
+        """
+        try:
+            self._uc.mem_write(address, data)
+        except self._lib.UcError as error:
+            raise Stuck(f"{error} at {address:#x}") from None
 
     def argument(self, index: int) -> int:
         """Return an argument of the function that is being called."""
@@ -416,8 +431,8 @@ class Machine:
         play = self.world.functions.get(name)
         try:
             self._set("rax", play(self) if play else self._allocated(name))
-        except Stuck as error:
-            self._failure = error
+        except (Stuck, self._lib.UcError) as error:
+            self._failure = Stuck(f"{error} in {name}")
             self._uc.emu_stop()
 
     def _allocated(self, name: str) -> int:

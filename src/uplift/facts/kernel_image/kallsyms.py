@@ -23,6 +23,7 @@ _MARKED = 256  #: symbols from marker to marker
 _NAME_BYTES = range(2, 513)  #: of a compressed name with its length, on average over 256 of them
 _REACH = 32 << 20  #: how far the names may lie before the tokens
 _TOKENS = 256
+_KERNEL_HALF = 0x1FFFF  #: the upper bits of every kernel address
 #: The tokens of the digits stand in a row in every table: no symbol lacks one of them.
 _DIGITS = re.compile(re.escape(b"".join(b"%d\0" % digit for digit in range(10))))
 
@@ -165,6 +166,8 @@ def _unpacked(
     for number in range(count):
         if number % _MARKED == 0 and position - place != markers[number // _MARKED]:
             return ()
+        if position + 2 > len(image):
+            return ()
         size = image[position]
         position += 1
         if size & 0x80:
@@ -190,11 +193,13 @@ def _offsets(
         if len(packed) < size:
             continue
         offsets = struct.unpack(f"<{len(names)}i", packed)
-        if _rises(offsets, own_place):
-            if own_place:
-                return Placed(names, offsets, start, 0, None)
-            place = _aligned(start + size, 8)
-            base = int.from_bytes(image[place : place + 8], "little")
+        if not _rises(offsets, own_place):
+            continue
+        if own_place:
+            return Placed(names, offsets, start, 0, None)
+        place = _aligned(start + size, 8)
+        base = int.from_bytes(image[place : place + 8], "little")
+        if base == 0 or base >> 47 == _KERNEL_HALF:
             return Placed(names, offsets, start, base, place)
     return None
 

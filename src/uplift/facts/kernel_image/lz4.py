@@ -10,6 +10,7 @@ import struct
 
 LEGACY = b"\x02\x21\x4c\x18"
 _BLOCK = 8 << 20
+_TRAILER = 4  #: bytes: Linux writes the unpacked size after the last block
 _WORST_BLOCK = _BLOCK + _BLOCK // 255 + 16
 
 
@@ -23,11 +24,11 @@ def unpack(data: bytes, limit: int) -> bytes:
         raise ValueError("byte 0: no LZ4 legacy frame")
     whole = bytearray()
     position = 4
-    while position + 4 <= len(data):
+    while len(data) - position > _TRAILER:
         (size,) = struct.unpack_from("<I", data, position)
         end = position + 4 + size
         if size == 0 or size > _WORST_BLOCK or end > len(data):
-            break  # what follows the frame, such as the unpacked size, is no block
+            raise ValueError(f"byte {position}: the LZ4 frame is cut off within a block of {size}")
         block = _block(data[position + 4 : end], position + 4)
         whole += block
         if len(whole) > limit:

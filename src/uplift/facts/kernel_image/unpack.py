@@ -17,6 +17,7 @@ from uplift.facts.kernel_image import lz4
 
 MAX_BYTES = 512 << 20  #: unpacked; a distribution's kernel is 40 to 90 MB
 _MEMORY = 300 << 20  #: for the dictionary of an unpacker
+_FED = 2048  #: bytes fed to zstd at once: a byte can become 32 KiB
 _LAYERS = 4  #: a signed zboot image that holds a compressed flat image has two
 
 _SETUP_SECTORS, _BOOT_MAGIC, _BOOT_VERSION = 0x1F1, 0x202, 0x206
@@ -164,13 +165,16 @@ def _zstd_by_library(data: bytes) -> bytes:
         import zstandard  # noqa: PLC0415 - only for what is packed so
     except ImportError:
         raise NoUnpacker("it is packed with zstd: install python3-zstandard") from None
-    unpacker = zstandard.ZstdDecompressor(max_window_size=_MEMORY)
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
+    out = bytearray()
     try:
-        with unpacker.stream_reader(data) as stream:
-            out = stream.read(MAX_BYTES)
+        for start in range(0, len(data), _FED):
+            out += unpacker.decompress(data[start : start + _FED])
+            if unpacker.eof or len(out) > MAX_BYTES:
+                break
     except zstandard.ZstdError as error:
         raise ValueError(f"the zstd stream is broken: {error}") from None
-    return _whole(out, len(out) < MAX_BYTES, "zstd")
+    return _whole(bytes(out), unpacker.eof and len(out) <= MAX_BYTES, "zstd")
 
 
 _METHODS: dict[bytes, Callable[[bytes], bytes]] = {
