@@ -8,7 +8,7 @@ from functools import cache
 from uplift.catalog.releases import ARCHITECTURES, SelectedRelease
 from uplift.facts.model import Fact, Facts, ParserIndex
 from uplift.facts.parsers import all_parsers
-from uplift.resolve.plan_facts import PlanFacts, Predictor, Predictors, ReleaseFacts
+from uplift.resolve.plan_facts import CompletedFacts, PlanFacts, Predictor, Predictors, ReleaseFacts
 from uplift.resolve.predict import (
     arm64,
     arm64_guests,
@@ -64,6 +64,11 @@ def release_facts(release: SelectedRelease, recorded: Facts) -> ReleaseFacts:
         name: Fact(name, one.value, release.capture_of(one)) for name, one in release.stated.items()
     }
     return ReleaseFacts(recorded, stated)
+
+
+def completed(dump: Facts, listed: Facts) -> Facts:
+    """Return what a dump shows of a chip, and what lists say of it where the dump is silent."""
+    return CompletedFacts(dump, listed, _index())
 
 
 @cache

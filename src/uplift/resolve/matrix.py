@@ -14,8 +14,8 @@ from uplift.catalog.model import Catalog, Feature, Labels, Layer, Remedy, Since
 from uplift.catalog.releases import ARCHITECTURES, CITED, SelectedRelease
 from uplift.catalog.since import load_since
 from uplift.facts.model import Fact, Facts, Missing
-from uplift.resolve.chip_side import ChipSide, silicon_status
-from uplift.resolve.compose import compose
+from uplift.resolve.chip_side import ChipSide, chip_side, silicon_status
+from uplift.resolve.compose import completed, compose
 from uplift.resolve.model import Resolution, Status, Stop, Verdict
 from uplift.resolve.plan_facts import PlanFacts
 from uplift.resolve.predicate import Outcome, judge, version_key
@@ -127,13 +127,22 @@ def plan(
     """
     chosen = frozenset(wanted)
     asked = ask_silicon(side, catalog) if asked is None else asked
-    facts = compose(side.facts, release.release, release.recorded)
+    facts = compose(_chip_facts(side, catalog), release.release, release.recorded)
     resolver = Resolver(facts, side.listed, _unasked(catalog), asked)
     for feature in features_for(catalog.features, side.arch):
         if feature.id in chosen or (not chosen and feature.arch):
             lacking = feature.id in asked and asked[feature.id].holds is False
             resolution = resolver.lacking(feature) if lacking else resolver.resolve(feature)
             yield _cell(side, release.release, resolution, facts)
+
+
+def _chip_facts(side: ChipSide, catalog: Catalog) -> Facts:
+    """Return the chip's facts; where a dump is silent, those that its chip's list comes to."""
+    if side.made or side.identity is None:
+        return side.facts
+    named = side.identity.codename
+    chip = next((chip for chip in catalog.chips if chip.codename == named), None)
+    return completed(side.facts, chip_side(chip, catalog).facts) if chip else side.facts
 
 
 def ask_silicon(side: ChipSide, catalog: Catalog) -> Mapping[str, Outcome]:

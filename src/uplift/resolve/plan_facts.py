@@ -8,7 +8,7 @@ a capture, whose text says what it was predicted from.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Union
 
@@ -26,6 +26,7 @@ from uplift.facts.model import (
 )
 
 PREDICTED = "predicted:"
+LISTED = "listed:"
 #: Facts that are the chip's, by how their names begin; every other fact is the release's.
 _OF_CHIP = ("cpuid.", "arm64.", "riscv.", "pci.", "firmware.", "topology.", "cache.", "numa.")
 
@@ -91,6 +92,31 @@ class ReleaseFacts:
         """Return a fact's value; None where nobody knows it."""
         found = self.get(name)
         return found.value if isinstance(found, Fact) else None
+
+
+class CompletedFacts(Facts):
+    """What a dump shows of a chip, completed by what lists say of it where the dump is silent.
+
+    :param dump: as recorded; it stands wherever it answers.
+    :param listed: of registers made from the list of the same chip.
+    """
+
+    def __init__(self, dump: Facts, listed: Facts, index: ParserIndex) -> None:
+        more = {
+            LISTED + name: replace(c, id=LISTED + name)
+            for name, c in listed.snapshot.captures.items()
+        }
+        captures = {**dump.snapshot.captures, **more}
+        super().__init__(replace(dump.snapshot, captures=captures), index)
+        self._dump = dump
+        self._listed = listed
+
+    def _find(self, name: str) -> Fact | Missing:
+        found = self._dump.get(name)
+        other = self._listed.get(name) if isinstance(found, Missing) else found
+        if other is found or isinstance(other, Missing):
+            return found
+        return other._replace(capture=LISTED + other.capture)
 
 
 class PlanFacts(Facts):

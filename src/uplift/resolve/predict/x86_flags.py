@@ -47,12 +47,12 @@ _OWN = "Linux sets it by itself, not from CPUID alone"
 class _Known(NamedTuple):
     """The flags that a kernel knows.
 
-    :param places: flag to the CPUID bit that it stands for, where that is known.
+    :param places: flag to the CPUID bits that it stands for, one of which is enough.
     :param why: flags of which nobody can say whether this kernel knows them; ``otherwise``: why
         that holds of every other flag, too; empty where it does not.
     """
 
-    places: Mapping[str, str]
+    places: Mapping[str, tuple[str, ...]]
     why: Mapping[str, str]
     inputs: tuple[str, ...]
     how: str
@@ -91,25 +91,33 @@ def _known_flags(facts: PlanFacts) -> _Known | None:
     if isinstance(told, Missing):
         return None
     assert isinstance(told.value, PartialWords)
-    places = {flag: _bits_by_name().get(flag, "") for flag in told.value}
+    places = {flag: _bits_by_name().get(flag, ()) for flag in told.value}
     return _Known(places, told.value.why, told.inputs, told.how, told.value.otherwise)
 
 
-def _place(facts: PlanFacts, flag: str) -> str:
+def _place(facts: PlanFacts, flag: str) -> tuple[str, ...]:
     """Return the CPUID bit of a flag from its word in the image; by name for Linux's own words."""
     word, _, bit = str(facts.release.value(f"image.flag.{flag}") or "").partition(":")
     register = _WORDS.get(int(word)) if word.isdigit() else None
-    return f"{register}.{bit}" if register else _bits_by_name().get(flag, "")
+    return (f"{register}.{bit}",) if register else _bits_by_name().get(flag, ())
 
 
 @cache
-def _bits_by_name() -> Mapping[str, str]:
-    """Return CPUID's bits by the name that Linux's flags have."""
-    return {
-        field.name: f"cpuid.{field.leaf:x}.{field.subleaf:x}.{field.register}.{field.low}"
-        for field in reversed(table())
-        if field.low == field.high and (not field.vendors or _VENDORS & set(field.vendors))
-    }
+def _bits_by_name() -> Mapping[str, tuple[str, ...]]:
+    """Return CPUID's bits by the name that Linux's flags have; those that Linux reads, if any."""
+    read: dict[str, tuple[str, ...]] = {}
+    others: dict[str, tuple[str, ...]] = {}
+    for field in table():
+        if field.low != field.high or (field.vendors and not _VENDORS & set(field.vendors)):
+            continue
+        place = f"cpuid.{field.leaf:x}.{field.subleaf:x}.{field.register}.{field.low}"
+        into = read if field.source.endswith(_READ_BY_LINUX) else others
+        into[field.name] = (*into.get(field.name, ()), place)
+    return {**others, **read}
+
+
+#: Where Linux says which bits its flags come from.
+_READ_BY_LINUX = ("cpufeatures.h", "scattered.c")
 
 
 class _Judge:
@@ -149,9 +157,9 @@ class _Judge:
         yield self._open(rule)
 
     def _bit(self, flag: str, rule: FlagRule) -> bool | str:
-        own = self._known.places.get(flag, "")
+        own = self._known.places.get(flag, ())
         use_rule = rule.bits and self._of_vendor(rule.bits_vendor)
-        bits = rule.bits if use_rule else (own,) if own else ()
+        bits = rule.bits if use_rule else own
         if not bits:
             return _OWN
         answers = [self._is_set(bit) for bit in bits]
@@ -163,9 +171,11 @@ class _Judge:
         """Say whether the chip has a bit; None where its list does not say."""
         register, _, bit = place.rpartition(".")
         value = self._facts.chip.value(register)
+        if not isinstance(value, int):
+            return None
         if isinstance(value, PartialRegister) and value.unknown >> int(bit) & 1:
             return None
-        return isinstance(value, int) and bool(value >> int(bit) & 1)
+        return bool(value >> int(bit) & 1)
 
     def _configured(self, flag: str, rule: FlagRule) -> bool | str:
         disabled = self._option(f"CONFIG_X86_DISABLED_FEATURE_{flag.upper()}")

@@ -152,7 +152,7 @@ def predict_qemu(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     known = facts.once("qemu.properties", lambda: _properties(facts))
     if isinstance(known, Missing):
         return known
-    wanted = name.removeprefix(_HOST).replace("_", "-").replace(".", "-")
+    wanted = _dashed(name.removeprefix(_HOST))
     assert isinstance(known.value, frozenset)
     open_ = known.value.open(wanted) if isinstance(known.value, PartialWords) else ""
     if wanted not in known.value and not open_:
@@ -198,9 +198,19 @@ def _properties(facts: PlanFacts) -> Prediction | Missing:
     if recorded:
         first = facts.release.recorded.get(next(iter(recorded)))
         assert isinstance(first, Fact)
-        names = frozenset(name.removeprefix("qemu.max.") for name in recorded)
+        names = frozenset(_dashed(name.removeprefix("qemu.max.")) for name in recorded)
         return Prediction(names, (first.capture,), "the properties that QEMU lists")
-    return _of_version(facts, "qemu.host.", "property", "qemu.properties")
+    told = _of_version(facts, "qemu.host.", "property", "qemu.properties")
+    if isinstance(told, Missing) or not isinstance(told.value, PartialWords):
+        return told
+    spelled = (_dashed(name) for name in told.value)
+    why = {_dashed(name): reason for name, reason in told.value.why.items()}
+    return told._replace(value=PartialWords(spelled, why, told.value.otherwise))
+
+
+def _dashed(name: str) -> str:
+    """Return the one spelling of a property's name; QEMU takes several."""
+    return name.replace("_", "-").replace(".", "-")
 
 
 def _of_version(facts: PlanFacts, name: str, kind: str, adjusted: str) -> Prediction | Missing:
@@ -233,4 +243,4 @@ def _by_property() -> Mapping[str, Exposure]:
 def _named(exposures: tuple[Exposure, ...]) -> Iterator[tuple[str, Exposure]]:
     for exposure in reversed(exposures):
         if exposure.property:
-            yield exposure.property.replace(".", "-").replace("_", "-"), exposure
+            yield _dashed(exposure.property), exposure
