@@ -18,7 +18,7 @@ def facts(name: str, text: str) -> Facts:
 
 
 def test_the_system_is_named_with_and_without_quotes() -> None:
-    named = "PRETTY_NAME=\"Ubuntu 24.04.3 LTS\"\nID=ubuntu\n"
+    named = 'PRETTY_NAME="Ubuntu 24.04.3 LTS"\nID=ubuntu\n'
     text = named + "VERSION_ID='24.04'\nVERSION_CODENAME=noble\n"
     found = facts("file:/etc/os-release", text)
     assert found.value("os.title") == "Ubuntu 24.04.3 LTS"
