@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,13 +36,34 @@ def check_catalog(
     for feature in catalog.features:
         problems.extend(_check_feature(feature, declared))
     problems.extend(_check_chips(catalog))
+    problems.extend(_check_releases(data, declared))
     return problems
+
+
+#: Schema and directory of every kind of data.
+_KINDS = (("feature", "features"), ("chip", "chips"), ("release", "releases"))
+#: What documents state of a release beyond what parsers read: what was backported or taken out.
+_ADJUSTED = re.compile(
+    r"(image\.(flags|xfeatures|hwcaps|riscv_isa)|qemu\.(properties|models)"
+    r"|libvirt\.map_(features|models))_(added|removed)"
+)
+
+
+def _check_releases(data: Path, declared: Facts) -> Iterator[str]:
+    for name, table in read_tables(sorted((data / "releases").glob("*.toml"))).items():
+        for one in table.get("set", ()):
+            for fact in dict.fromkeys(str(entry.get("name")) for entry in one.get("fact", ())):
+                try:
+                    declared.parser_of(fact)
+                except KeyError:
+                    if not _ADJUSTED.fullmatch(fact):
+                        yield f"{name}: {one.get('name')}: no parser declares the fact {fact}"
 
 
 def _against_schema(data: Path) -> Iterator[str]:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to import, used here only
 
-    for kind, directory in (("feature", "features"), ("chip", "chips")):
+    for kind, directory in _KINDS:
         schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text("utf-8"))
         validator = Draft202012Validator(schema)
         for name, table in read_tables(sorted((data / directory).glob("*.toml"))).items():
