@@ -17,6 +17,9 @@ ALONE = {
     "recheck": (),
     "scan_time": (),
     "resolve_throughput": (RECORDINGS,),
+    "plan_boots": (),
+    "matrix_time": (),
+    "annotations": (),
 }
 
 
