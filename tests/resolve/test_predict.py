@@ -160,3 +160,36 @@ def test_an_open_word_is_unknown_and_says_why():
 def test_an_open_bit_reads_as_zero_and_is_remembered():
     register = PartialRegister(0b111, 0b010, "not read")
     assert register == 0b101 and register.unknown == 0b010
+
+
+def test_tsx_that_the_kernel_switches_off_is_seen_by_nobody_above_it():
+    off = recorded("CONFIG_X86_INTEL_TSX_MODE_OFF=y\n", TABLE + "9 11 rtm\n")
+    masks = "intel 7 0 ebx 0xffffffff\n"
+    made = release(
+        {n: c.text for n, c in off.snapshot.captures.items()}
+        | {"probe:kernel-image/kvm-cpuid": masks},
+        libc__version="2.39",
+    )
+    facts = under(made)
+    assert has(facts, "rtm") is False
+    assert judge(Test("kvm.cpuid.7.0.ebx", "bit", 11), facts).holds is False
+    assert judge(Test("libc.active", "has", "rtm"), facts).holds is False
+    assert judge(Test("kvm.cpuid.7.0.ebx", "bit", 5), facts).holds is True
+
+
+def test_an_option_that_the_tables_know_to_be_newer_is_refused_and_an_unlisted_one_is_open():
+    facts = under(release(compiler__gcc__version="11.4.0", compiler__clang__version="14.0.0"))
+    assert judge(Test("compiler.gcc.accepts", "has", "-mavx10.1"), facts).holds is False
+    assert judge(Test("compiler.gcc.accepts", "has", "-mavx512fp16"), facts).holds is False
+    assert judge(Test("compiler.gcc.accepts", "has", "-mavx512vnni"), facts).holds is True
+    assert judge(Test("compiler.gcc.accepts", "has", "-fcf-protection=full"), facts).holds is None
+
+
+def test_vector_aes_in_openssl_asks_for_avx512_too():
+    vaes = Test("library.openssl.uses", "has", "cpuid.7.0.ecx.9")
+    narrow = chip(leaf_7_0=(2, 1 << 5, 1 << 9, 0))
+    wide = chip(leaf_7_0=(2, 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31, 1 << 9, 0))
+    made = release(library__openssl__version="3.5.3")
+    assert judge(vaes, under(made, narrow)).holds is False
+    assert judge(vaes, under(made, wide)).holds is True
+    assert judge(vaes, under(release(library__openssl__version="3.0.13"), wide)).holds is False

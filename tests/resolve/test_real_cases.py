@@ -70,3 +70,20 @@ def test_glibc_of_24_04_predates_the_detection_of_clearwater_forest():
     assert old.uses[Use.PACKAGES].answer is Answer.STOPPED
     assert new.uses[Use.PACKAGES].answer is Answer.USABLE
     assert old.since is not None and old.since.version == "2.42"
+
+
+def test_a_stop_in_kvm_names_the_linux_that_offers_it_not_the_qemu():
+    made = cell("granite-rapids", "noble", "x86/avx10.1")
+    assert made.since is not None and made.since.project == "linux"
+    assert made.stop is not None and made.stop.remedy is not None
+    assert "QEMU 9.2" in made.stop.remedy.do
+
+
+def test_what_guests_lack_stops_no_package_on_the_host():
+    packages = cell("granite-rapids", "noble", "x86/avx10.1").uses[Use.PACKAGES]
+    assert packages.answer is Answer.USABLE
+
+
+def test_an_option_that_this_linux_lacks_is_no_matter_of_configuration():
+    stop = cell("granite-rapids", "bookworm", "x86/cet-shadow-stack").uses[Use.HOST].stop
+    assert stop is not None and stop.remedy is not None and stop.remedy.kind == "kernel"

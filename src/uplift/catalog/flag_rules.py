@@ -32,6 +32,9 @@ class FlagRule:
     :param open: why nobody can tell; ``models`` (``family``) and ``open_vendor`` limit that,
         ``unless_config`` settles it.
     :param unset_open: why it may be reported although its bit is not set.
+    :param off_config: with this option the kernel switches it off on ``off_models``
+        (``family:model``, decimal).
+    :param clears_cpuid: switching it off clears its CPUID bit, so that nobody above sees it.
     """
 
     flag: str
@@ -50,6 +53,9 @@ class FlagRule:
     open_vendor: str = ""
     unless_config: str = ""
     unset_open: str = ""
+    off_config: str = ""
+    off_models: tuple[str, ...] = ()
+    clears_cpuid: bool = False
 
 
 @dataclass(frozen=True)

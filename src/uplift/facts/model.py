@@ -18,21 +18,29 @@ class PartialWords(frozenset[str]):
 
     :param why: what keeps a word open; a word that is in neither is known not to be in the set.
     :param otherwise: what keeps every word open that is in neither; empty: nothing does.
+    :param settled: words known not to be in the set, whatever ``otherwise`` says.
     """
 
     why: Mapping[str, str]
     otherwise: str
+    settled: frozenset[str]
 
     def __new__(
-        cls, words: Iterable[str], why: Mapping[str, str] | None = None, otherwise: str = ""
+        cls,
+        words: Iterable[str],
+        why: Mapping[str, str] | None = None,
+        otherwise: str = "",
+        settled: Iterable[str] = (),
     ) -> PartialWords:
         made = super().__new__(cls, words)
-        made.why, made.otherwise = why or {}, otherwise
+        made.why, made.otherwise, made.settled = why or {}, otherwise, frozenset(settled)
         return made
 
     def open(self, word: str) -> str:
         """Return why nobody knows whether ``word`` is in it; empty where somebody does."""
-        return "" if word in self else self.why.get(word, self.otherwise)
+        if word in self or word in self.settled:
+            return ""
+        return self.why.get(word, self.otherwise)
 
 
 class PartialRegister(int):

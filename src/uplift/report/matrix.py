@@ -108,7 +108,8 @@ def _what_lifts(stop: Stop) -> str:
 
 
 def _row(chip: str, stop: Stop, found: Sequence[tuple[Cell, Use]]) -> StopRow:
-    since = next((c.since for c, _ in found if c.since and c.stop and c.stop == stop), None)
+    told = (cell.uses[use] for cell, use in found)
+    since = next((one.since for one in told if one.since and one.stop == stop), None)
     return StopRow(
         chip=chip,
         stop=stop,

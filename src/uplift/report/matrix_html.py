@@ -14,8 +14,7 @@ from uplift.report.html import visible
 from uplift.report.labels import Marks
 from uplift.report.matrix import MatrixReport, ReleaseColumn, differs, is_told
 from uplift.resolve.chip_side import ChipSide
-from uplift.resolve.matrix import Answer, Cell, Use
-from uplift.resolve.model import Stop
+from uplift.resolve.matrix import Answer, Cell, Use, UseVerdict
 
 #: One letter for each answer, in the page's data and its style sheet.
 LETTERS = {
@@ -113,17 +112,17 @@ def _cell(cell: Cell | None, words: _Words) -> list[Any] | None:
         return None
     answers = "".join(LETTERS[cell.uses[use].answer] for use in Use)
     reasons = [words.place(cell.uses[use].why) for use in Use]
-    stops = [words.place(_stop(cell.uses[use].stop, cell)) for use in Use]
+    stops = [words.place(_stop(cell.uses[use])) for use in Use]
     basis = words.place(f"release: {cell.basis}; chip: {cell.chip_basis}")
     return [answers, reasons, stops, basis]
 
 
-def _stop(stop: Stop | None, cell: Cell) -> str:
+def _stop(found: UseVerdict) -> str:
+    stop = found.stop
     if stop is None:
         return ""
     lifted = f"; lifted by {stop.remedy.kind}: {stop.remedy.do}" if stop.remedy else ""
-    same = cell.stop is not None and cell.stop == stop and cell.since is not None
-    since = f" (since {cell.since.project} {cell.since.version})" if same and cell.since else ""
+    since = f" (since {found.since.project} {found.since.version})" if found.since else ""
     return f"{stop.layer.value}: {stop.cause} [{stop.owner}]{lifted}{since}"
 
 

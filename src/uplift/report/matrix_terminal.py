@@ -177,7 +177,8 @@ def _all_absent(cells: Mapping[str, Cell]) -> bool:
 def _stop_row(row: StopRow) -> tuple[Text, Text, Text, Text, Text]:
     remedy = row.stop.remedy
     lifted = f"{remedy.kind}: {safe(remedy.do)}" if remedy else ""
-    since = f"{row.since} or later" if row.since and row.since not in lifted else ""
+    version = row.since.rpartition(" ")[2]
+    since = f"{row.since} or later" if version and version not in lifted else ""
     lifted = " ".join(filter(None, (lifted, f"({since})" if lifted and since else since)))
     lifted = lifted or "nothing known"
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -9,8 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from uplift.catalog.kernel_options import Offer, load_kernel_options
+from uplift.catalog.kvm_exposure import Exposure, load_exposures
 from uplift.catalog.labels import union
-from uplift.catalog.model import Catalog, Feature, Labels, Layer, Remedy, Since
+from uplift.catalog.model import Catalog, Feature, Labels, Layer, Remedy, Since, Test
 from uplift.catalog.releases import ARCHITECTURES, CITED, SelectedRelease
 from uplift.catalog.since import load_since
 from uplift.facts.model import Fact, Facts, Missing
@@ -18,7 +20,7 @@ from uplift.resolve.chip_side import ChipSide, chip_side, silicon_status
 from uplift.resolve.compose import completed, compose
 from uplift.resolve.model import Resolution, Status, Stop, Verdict
 from uplift.resolve.plan_facts import PlanFacts
-from uplift.resolve.predicate import Outcome, judge, version_key
+from uplift.resolve.predicate import Outcome, ask, judge, version_key
 from uplift.resolve.predict.versions import TABLE
 from uplift.resolve.resolve import Resolver, Unasked
 from uplift.resolve.scan import features_for
@@ -58,12 +60,14 @@ class UseVerdict(NamedTuple):
     :param said: the verdict that decided, or the reason where none did.
     :param stop: whose stop it is, where the answer is stopped.
     :param condition: what must hold besides.
+    :param since: the first upstream release that lifts the stop, where it is told.
     """
 
     answer: Answer
     said: Verdict | str
     stop: Stop | None = None
     condition: str = ""
+    since: Since | None = None
 
     @property
     def why(self) -> str:
@@ -174,8 +178,8 @@ def _cell(
     side: ChipSide, release: SelectedRelease, resolution: Resolution, facts: PlanFacts
 ) -> Cell:
     uses = {use: _refined(_use(use, resolution), resolution, facts) for use in Use}
-    stop = next((found.stop for found in uses.values() if found.stop), resolution.stop)
-    need = next((n for n in resolution.feature.layers if stop and n.name is stop.layer), None)
+    first = next((found for found in uses.values() if found.stop), None)
+    stop = first.stop if first else resolution.stop
     return Cell(
         chip=side.name,
         release=release.name,
@@ -184,28 +188,83 @@ def _cell(
         basis=_basis(resolution.verdicts, facts),
         chip_basis=side.basis,
         stop=stop,
-        since=need.since if need else None,
+        since=first.since if first else None,
         labels=union(side.labels, release.labels, resolution.labels),
     )
 
 
 def _refined(found: UseVerdict, resolution: Resolution, facts: PlanFacts) -> UseVerdict:
-    """Say so where the stop is an option that this version of Linux does not have at all."""
+    """Say of a stop which upstream release lifts it: that of its own cause, where it is known."""
     stop = found.stop
-    if found.answer is not Answer.STOPPED or stop is None or stop.layer is not Layer.KERNEL_BUILD:
+    if found.answer is not Answer.STOPPED or stop is None:
         return found
-    verdict = _at(resolution, Layer.KERNEL_BUILD)
-    asked = [test.fact for test, _ in verdict.outcome.because] if verdict else []
+    need = next((n for n in resolution.feature.layers if n.name is stop.layer), None)
+    verdict = _at(resolution, stop.layer)
+    told = found._replace(since=need.since if need else None)
+    if verdict is not None and stop.layer is Layer.KERNEL_BUILD:
+        return _missing_option(told, stop, verdict, facts)
+    if verdict is not None and stop.layer is Layer.VIRTUALIZATION:
+        return _missing_in_kvm(told, stop, verdict, facts)
+    return told
+
+
+def _missing_option(
+    found: UseVerdict, stop: Stop, verdict: Verdict, facts: PlanFacts
+) -> UseVerdict:
+    """Say so where the stop is an option that this version of Linux does not have at all."""
+    asked = dict.fromkeys(test.fact for test, _ in verdict.outcome.because)
     options = [name.removeprefix(OPTION) for name in asked if name.startswith(OPTION)]
-    later = {option: since for option in options if (since := _comes_later(option, facts))}
+    later = {option: first for option in options if (first := _comes_later(option, facts))}
     if not later or len(later) < len(options):
         return found
     words = ", ".join(f"CONFIG_{option}" for option in later)
     cause = f"Linux {_series(facts)} does not have {words} yet"
-    known = [since for since in later.values() if since != _LATER]
-    newest = f"Linux {max(known, key=version_key)} or later" if known else "a newer Linux"
-    remedy = Remedy("kernel", f"boot {newest}, which has {words}, or backport it")
-    return found._replace(stop=stop._replace(cause=cause, remedy=remedy))
+    known = [first for first in later.values() if first != _LATER]
+    newest = max(known, key=version_key) if known else ""
+    named = f"Linux {newest} or later" if newest else "a newer Linux"
+    remedy = Remedy("kernel", f"boot {named}, which has {words}, or backport it")
+    since = Since("linux", newest) if newest else None
+    return found._replace(stop=stop._replace(cause=cause, remedy=remedy), since=since)
+
+
+def _missing_in_kvm(
+    found: UseVerdict, stop: Stop, verdict: Verdict, facts: PlanFacts
+) -> UseVerdict:
+    """Say which Linux's KVM offers a bit that this one's does not, and which QEMU knows it."""
+    if stop.remedy is None or stop.remedy.kind != "kernel":
+        return found
+    lacking = next((bit for test in verdict.outcome.because if (bit := _kvm_bit(*test))), None)
+    exposure = _exposure(*lacking) if lacking else None
+    vendor = "amd" if facts.chip.value("cpuid.vendor") == "AuthenticAMD" else "intel"
+    since = exposure.since.get(vendor) if exposure else None
+    if exposure is None or since is None or not since.version:
+        return found._replace(since=None)
+    if since.has(str(facts.value("kernel.release") or "")) is not False:
+        return found._replace(since=None)  # the version has it: something clears it on this host
+    cause = re.sub("though Linux [0-9.]+ can", f"Linux {since.version} does", stop.cause)
+    do = f"boot Linux {since.version} or later, whose KVM offers it"
+    qemu, newer = facts.value("qemu.version"), exposure.qemu_since.version
+    if qemu and newer and version_key(str(qemu)) < version_key(newer):
+        do += f", and install QEMU {newer} or later"
+    told = stop._replace(cause=cause, remedy=Remedy("kernel", do))
+    return found._replace(stop=told, since=Since("linux", since.version))
+
+
+def _kvm_bit(test: Test, fact: Fact | Missing) -> tuple[str, int] | None:
+    """Return the register and the bit of CPUID that a test found KVM to lack."""
+    if not test.fact.startswith("kvm.cpuid.") or not isinstance(fact, Fact):
+        return None
+    if test.op == "bit" and ask(test, fact.value) is False:
+        return test.fact.removeprefix("kvm."), int(test.operand)
+    if test.op.startswith("bits-") and ask(test, fact.value) is False:
+        return test.fact.removeprefix("kvm."), test.low
+    return None
+
+
+def _exposure(register: str, bit: int) -> Exposure | None:
+    """Return what is known of a bit; of a number's lowest bit, what is known of its register."""
+    same = [exposure for exposure in load_exposures() if exposure.fact == register]
+    return next((exposure for exposure in same if exposure.bit == bit), next(iter(same), None))
 
 
 #: How the facts of kernel options begin.
@@ -267,7 +326,9 @@ def _host(silicon: Verdict | None, asked: Sequence[Verdict]) -> UseVerdict:
     decided = [v for v in (*asked, silicon) if v is not None and v.status.passes]
     if not decided:
         return UseVerdict(Answer.NOT_APPLICABLE, "nothing is asked of the kernel")
-    condition = "; if the firmware leaves it on" if open_ else ""
+    # a plan takes the flags from CPUID, so firmware that may clear them is always a condition
+    firmware = any(v.layer is Layer.FIRMWARE for v in asked)
+    condition = "; if the firmware leaves it on" if firmware else ""
     return UseVerdict(Answer.USABLE, decided[0], None, condition)
 
 

@@ -199,7 +199,7 @@ class _Judge(NamedTuple):
 
     def _over(self, below: Sequence[Verdict], need: LayerNeed, outcome: Outcome) -> Verdict:
         """Judge a layer that lacks the feature by what the layers below it came to."""
-        stopped = next((verdict for verdict in below if verdict.stop), None)
+        stopped = next((v for v in below if v.stop and v.layer is not _GUESTS), None)
         if stopped is not None:
             why = Why(f"nothing reaches this layer: stopped at {stopped.layer.value}", None)
             return self._verdict(need, Status.NOT_APPLICABLE, outcome, why)
@@ -274,6 +274,9 @@ class _Judge(NamedTuple):
         stop = stop._replace(labels=need.labels) if stop and need.labels else stop
         return Verdict(need.name, status, outcome, captures, why, stop, need.labels)
 
+
+#: What guests do not get stops nothing on the host.
+_GUESTS = Layer.VIRTUALIZATION
 
 #: Built before any machine is seen: what these layers lack does not depend on the silicon here.
 _BUILT = frozenset({Layer.KERNEL_BUILD, Layer.TOOLCHAIN})

@@ -46,9 +46,13 @@ _SET = re.compile(
 )
 
 
+#: Code that the source keeps and never compiles: CET between glibc 2.39 and the kernel's interface.
+_SWITCHED_OFF = re.compile(r"^#\s*if [^\n]*&& 0\s*$.*?^#\s*endif", re.MULTILINE | re.DOTALL)
+
+
 def active(text: str) -> frozenset[str]:
     """Return the features that cpu-features.c can mark as usable, lower case."""
-    found = {next(filter(None, groups)) for groups in _SET.findall(text)}
+    found = {next(filter(None, groups)) for groups in _SET.findall(_SWITCHED_OFF.sub("", text))}
     return frozenset(name.lower() for name in found)
 
 

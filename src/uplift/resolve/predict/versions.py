@@ -41,7 +41,9 @@ def words_of(project: str, kind: str, arch: str, version: str) -> PartialWords:
     answers = {name: since.has(version) for name, since in table.items()}
     there = (name for name, answer in answers.items() if answer)
     unsure = (name for name, answer in answers.items() if answer is None)
-    return PartialWords(there, {name: between(project, table[name], version) for name in unsure})
+    why = {name: between(project, table[name], version) for name in unsure}
+    lacking = (name for name, answer in answers.items() if answer is False)
+    return PartialWords(there, why, "", lacking)
 
 
 def by_version(
@@ -66,5 +68,6 @@ def by_version(
     there = (words | changes.get("added", frozenset())) - changes.get("removed", frozenset())
     why = {word: reason for word, reason in words.why.items() if word not in there}
     unlisted = _UNLISTED if kind in _SOME else ""
-    value = PartialWords(there, why, words.otherwise or unlisted)
+    lacking = (words.settled | changes.get("removed", frozenset())) - there
+    value = PartialWords(there, why, words.otherwise or unlisted, lacking)
     return Prediction(value, tuple(inputs), f"what {project} {version.value} has")

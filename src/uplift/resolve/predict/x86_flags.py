@@ -120,6 +120,33 @@ def _bits_by_name() -> Mapping[str, tuple[str, ...]]:
 _READ_BY_LINUX = ("cpufeatures.h", "scattered.c")
 
 
+def cleared(facts: PlanFacts, register: str) -> Mapping[int, str]:
+    """Return the bits of a CPUID register that the kernel clears, or may clear.
+
+    :param register: ``cpuid.7.0.ebx``.
+    :return: bit to why nobody knows; empty text where the kernel does clear it.
+    """
+    flags = facts.get("cpuinfo.flags")
+    if not isinstance(flags, Fact) or not isinstance(flags.value, PartialWords):
+        return {}
+    return {
+        bit: flags.value.open(flag)
+        for flag, bit in _clearing().get(register, ())
+        if flag not in flags.value
+    }
+
+
+@cache
+def _clearing() -> Mapping[str, tuple[tuple[str, int], ...]]:
+    """Return the flags whose rule clears a CPUID bit, by register."""
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    for rule in load_flag_rules().rules.values():
+        for place in _bits_by_name().get(rule.flag, ()) if rule.clears_cpuid else ():
+            register, _, bit = place.rpartition(".")
+            found[register] = (*found.get(register, ()), (rule.flag, int(bit)))
+    return found
+
+
 class _Judge:
     """Says of one flag whether it is reported: True, False, or why nobody knows."""
 
@@ -202,12 +229,22 @@ class _Judge:
         return str(found.value)
 
     def _open(self, rule: FlagRule) -> bool | str:
+        if (
+            rule.off_config
+            and self._option(rule.off_config) == "y"
+            and self._is_of(rule.off_models)
+        ):
+            return False
         if not rule.open or not self._of_vendor(rule.open_vendor):
             return True
         if rule.unless_config and self._option(rule.unless_config) == "y":
             return True
         family = self._facts.chip.value("cpuid.family")
         return True if rule.models and str(family) not in rule.models else rule.open
+
+    def _is_of(self, models: tuple[str, ...]) -> bool:
+        chip = self._facts.chip
+        return f"{chip.value('cpuid.family')}:{chip.value('cpuid.model')}" in models
 
     def _of_vendor(self, vendor: str) -> bool:
         return not vendor or self._facts.chip.value("cpuid.vendor") == vendor

@@ -10,6 +10,7 @@ from uplift.facts.parsers.cpuid_notation import REGISTERS
 from uplift.resolve.plan_facts import PlanFacts, Prediction
 from uplift.resolve.predicate import version_key
 from uplift.resolve.predict.versions import by_version
+from uplift.resolve.predict.x86_flags import cleared
 
 #: glibc's CPUID array: sysdeps/x86/bits/platform/x86.h of glibc 2.43 (CPUID_INDEX_…).
 _LEAVES = (
@@ -90,8 +91,8 @@ def _active(facts: PlanFacts) -> Prediction | Missing:
     state = facts.get("kernel.xcr0")
     words: set[str] = set()
     why: dict[str, str] = {}
-    for word in _set_in_cpuid(facts):
-        reason = known.value.open(word) or _without_state(word, state)
+    for word, cleared_by in _set_in_cpuid(facts):
+        reason = cleared_by or known.value.open(word) or _without_state(word, state)
         if reason:
             why[word] = reason
         elif word in known.value and _has_state(word, state):
@@ -118,14 +119,17 @@ def _known_to_glibc(facts: PlanFacts) -> Prediction | Missing:
     return told._replace(value=value, inputs=(*told.inputs, header.capture))
 
 
-def _set_in_cpuid(facts: PlanFacts) -> Iterator[str]:
-    """Yield glibc's names of the bits that the chip has."""
+def _set_in_cpuid(facts: PlanFacts) -> Iterator[tuple[str, str]]:
+    """Yield glibc's names of the bits that the chip has, each with why the kernel may clear it."""
     for (index, register), bits in glibc_bits.names().items():
         if index >= len(_LEAVES):
             continue
-        value = facts.chip.value(f"cpuid.{_LEAVES[index]}.{REGISTERS[register]}")
+        place = f"cpuid.{_LEAVES[index]}.{REGISTERS[register]}"
+        value, gone = facts.chip.value(place), cleared(facts, place)
         if isinstance(value, int):
-            yield from (name for bit, name in bits.items() if value >> bit & 1)
+            there = [bit for bit in bits if value >> bit & 1]
+            left = (bit for bit in there if bit not in gone or gone[bit])
+            yield from ((bits[bit], gone.get(bit, "")) for bit in left)
 
 
 def _needed_state(word: str) -> int:
@@ -203,7 +207,25 @@ def _bits(facts: PlanFacts, registers: tuple[str, ...]) -> Iterator[str]:
     for register in registers:
         value = facts.chip.value(register)
         if isinstance(value, int):
-            yield from (f"{register}.{bit}" for bit in range(32) if value >> bit & 1)
+            bits = (bit for bit in range(32) if value >> bit & 1)
+            names = (f"{register}.{bit}" for bit in bits if bit not in cleared(facts, register))
+            yield from (name for name in names if _has_code(name, facts))
+
+
+#: AES-GCM with vector AES came with OpenSSL 3.1 and asks for AVX-512 besides: CHANGES.md of 3.1,
+#: ossl_vaes_vpclmulqdq_capable in crypto/modes/asm/aes-gcm-avx512.pl of OpenSSL 3.5.
+_VECTOR_AES = frozenset({"cpuid.7.0.ecx.9", "cpuid.7.0.ecx.10"})
+_VECTOR_AES_BITS = 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31  #: of leaf 7, EBX: AVX-512 F, DQ, BW, VL
+
+
+def _has_code(name: str, facts: PlanFacts) -> bool:
+    """Say whether this OpenSSL does anything with a bit of its vector, where that is known."""
+    if name not in _VECTOR_AES:
+        return True
+    version = facts.release.value("library.openssl.version")
+    wide = facts.chip.value("cpuid.7.0.ebx")
+    new = version_key(str(version)) >= (3, 1)
+    return new and isinstance(wide, int) and wide & _VECTOR_AES_BITS == _VECTOR_AES_BITS
 
 
 def predict_numpy(facts: PlanFacts, name: str) -> Prediction | Missing | None:

@@ -11,6 +11,7 @@ from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve import kvm_model
 from uplift.resolve.plan_facts import PlanFacts, Prediction
 from uplift.resolve.predict.versions import by_version, table_of
+from uplift.resolve.predict.x86_flags import cleared
 
 _KVM = "kvm.cpuid."
 _HOST = "qemu.host."
@@ -28,7 +29,7 @@ def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     if not name.startswith(_KVM):
         return None
     host = _host(facts)
-    chip = facts.chip.get(name.removeprefix("kvm."))
+    chip = _left(facts, facts.chip.get(name.removeprefix("kvm.")))
     if host is None or not isinstance(chip, Fact) or not isinstance(chip.value, int):
         return Missing(name, "no CPUID of this chip is known")
     exposures = _of_register(name.removeprefix("kvm."))
@@ -38,6 +39,19 @@ def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
     if isinstance(mask, Fact) and isinstance(mask.value, int):
         return _by_image(chip, mask, exposures, host)
     return _by_version(facts, name, chip, exposures, host)
+
+
+def _left(facts: PlanFacts, chip: Fact | Missing) -> Fact | Missing:
+    """Return a register of the chip as the kernel leaves it: without what it clears."""
+    if not isinstance(chip, Fact) or not isinstance(chip.value, int):
+        return chip
+    gone = cleared(facts, chip.name)
+    mask = sum(1 << bit for bit in gone)
+    open_ = sum(1 << bit for bit, why in gone.items() if why) & chip.value
+    why = next((why for why in gone.values() if why), "")
+    unknown = open_ | (chip.value.unknown if isinstance(chip.value, PartialRegister) else 0)
+    left = chip.value & ~mask
+    return chip._replace(value=PartialRegister(left, unknown, why) if open_ else left)
 
 
 def _by_image(
@@ -84,10 +98,13 @@ def _register(
     for exposure in exposures:
         bit = 1 << exposure.bit
         found = answer(exposure)
-        if not (chip & bit or exposure.kvm in ("emulated", "set") or _synthesized(exposure, host)):
+        seen = chip & bit or (isinstance(chip, PartialRegister) and chip.unknown & bit and chip.why)
+        if not (seen or exposure.kvm in ("emulated", "set") or _synthesized(exposure, host)):
             if not (found.offered and kvm_model.may_set(exposure, host)):
                 continue
             found = kvm_model.Answer(None, "KVM sets it by what else the host has")
+        if isinstance(chip, PartialRegister) and chip.unknown & bit and found.offered:
+            found = kvm_model.Answer(None, chip.why)
         offered |= bit if found.offered else 0
         unknown |= bit if found.offered is None else 0
         why = why or (found.why if found.offered is None else "")
