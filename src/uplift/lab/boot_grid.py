@@ -15,9 +15,9 @@ from uplift.lab.cpu_names import nearest_names
 from uplift.lab.qemu import MACHINES, BootRequest, BootResult, BootStatus, boot
 
 KVM_SECONDS = 15.0  #: what a boot under KVM needs many times over
-_OVERHEAD_MIB = (
-    400  #: QEMU itself: translated code (a quarter of the guest's memory), the initramfs
-)
+_START_SECONDS = 0.3  #: until a machine has been put together and runs
+#: QEMU itself: translated code (a quarter of the guest's memory at most) and the initramfs.
+_OVERHEAD_MIB = 400
 _MEMORY = Path("/proc/meminfo")
 
 
@@ -118,6 +118,7 @@ def boot_all(
             for number, request in enumerate(requests)
         }
         if meanwhile is not None:
+            wait(waiting, _START_SECONDS, FIRST_COMPLETED)
             meanwhile()
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from uplift.errors import TargetError
-from uplift.facts.kernel_image.unpack import NoUnpacker, unpack
 
 #: What a virtio port needs; what a kernel has built in is not found, and fine.
 VIRTIO = ("virtio_pci", "virtio_console")
@@ -46,11 +45,25 @@ def module_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_MODULE:
             raise ValueError(f"it has more than {MAX_MODULE} bytes")
-        return unpack(path.read_bytes())
-    except (ValueError, NoUnpacker, OSError) as error:
-        raise TargetError(
-            f"cannot read the kernel module {path.name}", str(error), "check the kernel package"
-        ) from None
+        data = path.read_bytes()
+    except (ValueError, OSError) as error:
+        raise _unreadable(path, error) from None
+    return data if data.startswith(b"\x7fELF") else _unpacked(path, data)
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    from uplift.facts.kernel_image.unpack import NoUnpacker, unpack  # noqa: PLC0415 - start-up
+
+    try:
+        return unpack(data)
+    except (ValueError, NoUnpacker) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> TargetError:
+    return TargetError(
+        f"cannot read the kernel module {path.name}", str(error), "check the kernel package"
+    )
 
 
 def dependencies(module: bytes) -> tuple[str, ...]:

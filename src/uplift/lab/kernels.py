@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uplift.errors import TargetError
-from uplift.facts.kernel_image import unpack
 from uplift.lab.kernel_package import Kernel, kernel_in, unpack_package
 from uplift.lab.packages import DEBIAN_ARCH, default_cache, fetch_kernel
 
@@ -202,11 +201,13 @@ def image_arch(image: Path) -> str:
     head = _head(image)
     if head[0x202:0x206] == b"HdrS":
         return "x86_64"
+    from uplift.facts.kernel_image.unpack import flat_machine  # noqa: PLC0415 - start-up
+
     if head.startswith(b"\x1f\x8b"):
         head = _inflated_head(image)
     place = int.from_bytes(head[0x3C:0x40], "little")
     machine = int.from_bytes(head[place + 4 : place + 6], "little")
-    found = unpack.flat_machine(head)
+    found = flat_machine(head)
     if not found and head.startswith(b"MZ") and head[place : place + 4] == b"PE\0\0":
         found = _PE_MACHINES.get(machine, "")
     if found:
@@ -254,12 +255,14 @@ def _bootable(kernel: Kernel, cache: Path) -> Kernel:
 
 
 def _unpack_image(image: Path, place: Path) -> None:
+    from uplift.facts.kernel_image.unpack import NoUnpacker, unpack  # noqa: PLC0415 - start-up
+
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         if image.stat().st_size > MAX_IMAGE:
             raise ValueError(f"it has more than {MAX_IMAGE} bytes")
-        data = unpack.unpack(image.read_bytes())
-    except (ValueError, unpack.NoUnpacker) as error:
+        data = unpack(image.read_bytes())
+    except (ValueError, NoUnpacker) as error:
         raise TargetError(f"cannot unpack {image}", str(error), "check the file") from None
     part = place.with_name(f"{place.name}.{os.getpid()}")
     part.write_bytes(data)

@@ -353,8 +353,9 @@ def _orders(
 def _parsed(words: Sequence[str]) -> dict[str, object]:
     from uplift.facts import collector  # noqa: PLC0415 - rarely needed, and slow to import
 
-    parsed = collector.parsed_options(words)  # type: ignore[no-untyped-call]
-    return dict(vars(parsed))
+    parsed = vars(collector.parsed_options(words))  # type: ignore[no-untyped-call]
+    # str.startswith takes many prefixes at once: 300 calls inside instead of 7000
+    return {**parsed, "only": [tuple(parsed["only"])] if parsed["only"] else []}
 
 
 def _modules(request: BootRequest) -> dict[str, bytes]:
@@ -381,12 +382,13 @@ def _result(
     if snapshot is None:
         return replace(result, why=_why_lost(request, ended))
     places = (answers[0].parent, request.kernel_image.parent)
-    captures = {**snapshot.captures, **_config(request), **_evidence(machine, ended, places)}
-    whole = replace(snapshot, captures=captures)
+    told = replace(snapshot, captures={**snapshot.captures, **_evidence(machine, ended, places)})
     if request.options.redact:
         from uplift.facts.redaction import redact_snapshot  # noqa: PLC0415 - slow to import
 
-        whole = redact_snapshot(whole)
+        told = redact_snapshot(told)
+    # the package's configuration is public, and as large as all else together
+    whole = replace(told, captures={**told.captures, **_config(request)})
     return replace(result, status=BootStatus.BOOTED, snapshot=whole)
 
 

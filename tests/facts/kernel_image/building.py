@@ -142,7 +142,12 @@ def compiled(place: Path, name: str, source: str, *options: str) -> bytes:
     (place / f"{name}.c").write_text(source)
     out = place / f"{name}.o"
     flags = ("-O2", "-ffreestanding", "-fno-pic", "-mcmodel=kernel", "-mno-red-zone", "-mno-sse")
-    more = ("-fno-stack-protector", "-fcf-protection=none", "-fno-asynchronous-unwind-tables")
+    more = (
+        "-fno-toplevel-reorder",
+        "-fno-stack-protector",
+        "-fcf-protection=none",
+        "-fno-asynchronous-unwind-tables",
+    )
     argv = ["gcc", *flags, *more, *(options or ("-c",)), "-o", str(out), str(place / f"{name}.c")]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode:

@@ -31,6 +31,7 @@ _FOLLOWING = {
     _ENUM64: (0, 12),
 }
 _MOST_ALIASES = 16
+_MOST_MEMBERS = 10_000  #: of one structure, with those inside it
 
 
 class _Type(NamedTuple):
@@ -68,7 +69,7 @@ class Btf:
         """
         for found in self._named(structure, _STRUCT):
             if found.size:
-                return dict(self._members(found, 0))
+                return dict(self._members(found))
         return {}
 
     def pointed_size(self, function: str, index: int) -> int:
@@ -111,16 +112,21 @@ class Btf:
             found = self._type(found.meaning)
         return found
 
-    def _members(self, structure: _Type, base: int) -> Iterator[tuple[str, int]]:
-        for index in range(structure.size):
-            place = structure.position + index * _MEMBER.size
+    def _members(self, structure: _Type) -> Iterator[tuple[str, int]]:
+        """Yield a structure's members, and those of the unnamed ones inside it, in any order."""
+        pending = [(structure, index, 0) for index in range(structure.size)]
+        for _ in range(_MOST_MEMBERS):
+            if not pending:
+                return
+            outer, index, base = pending.pop()
+            place = outer.position + index * _MEMBER.size
             name, number, offset = _MEMBER.unpack_from(self._data, place)
             offset = base + (offset & 0xFFFFFF) // 8
             inner = self._type(number)
             if name:
                 yield self._text(name), offset
-            elif inner.kind in (_STRUCT, _UNION) and inner.position < structure.position:
-                yield from self._members(inner, offset)
+            elif inner.kind in (_STRUCT, _UNION):
+                pending += [(inner, nested, offset) for nested in range(inner.size)]
 
     def _text(self, place: int) -> str:
         return self._strings[place : self._strings.find(b"\0", place)].decode("latin-1")

@@ -16,13 +16,14 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 MAX_SYMBOLS = 2_000_000  #: a distribution's kernel has 100,000 to 300,000
 _MARKED = 256  #: symbols from marker to marker
 _NAME_BYTES = range(2, 513)  #: of a compressed name with its length, on average over 256 of them
 _REACH = 32 << 20  #: how far the names may lie before the tokens
 _TOKENS = 256
+_TRIED = 4  #: token tables: a kernel has one
 _KERNEL_HALF = 0x1FFFF  #: the upper bits of every kernel address
 #: The tokens of the digits stand in a row in every table: no symbol lacks one of them.
 _DIGITS = re.compile(re.escape(b"".join(b"%d\0" % digit for digit in range(10))))
@@ -79,30 +80,33 @@ def _is_per_cpu(offsets: tuple[int, ...]) -> bool:
 
 def find(image: bytes) -> Placed | None:
     """Find the symbol table in an unpacked kernel; None where there is none that is whole."""
-    for digits in _DIGITS.finditer(image):
-        for start, tokens, end in _token_tables(image, digits.start()):
-            found = _names(image, start, tokens)
-            if found is None:
-                continue
-            count_place, names = found
-            table = _offsets(image, names, count_place, end)
-            if table is not None:
-                return table
+    for start, tokens, end in islice(_token_tables(image), _TRIED):
+        found = _names(image, start, tokens)
+        if found is None:
+            continue
+        count_place, names = found
+        table = _offsets(image, names, count_place, end)
+        if table is not None:
+            return table
     return None
 
 
-def _token_tables(image: bytes, digits: int) -> Iterator[tuple[int, list[bytes], int]]:
-    """Yield (start, tokens, end of index) of what can be a token table around the digits."""
-    start = digits
-    for _ in range(ord("0")):
-        start = image.rfind(b"\0", 0, max(start - 1, 0)) + 1
-    for align in (1, 4, 8):
-        begin = _aligned(start, align)
+def _token_tables(image: bytes) -> Iterator[tuple[int, list[bytes], int]]:
+    """Yield (start, tokens, end of index) of what can be a token table."""
+    for digits in _DIGITS.finditer(image):
+        start = digits.start()
+        for _ in range(ord("0")):
+            start = image.rfind(b"\0", 0, max(start - 1, 0)) + 1
+        begins = (start, _aligned(start, 4), _aligned(start, 8))
+        yield from islice(_tables_at(image, begins), 1)
+
+
+def _tables_at(image: bytes, begins: tuple[int, ...]) -> Iterator[tuple[int, list[bytes], int]]:
+    for begin in begins:
         tokens, end = _strings(image, begin)
-        for index in {_aligned(end, 4), _aligned(end, 8)}:
+        for index in (_aligned(end, 4), _aligned(end, 8)):
             if _is_index(image, index, tokens):
                 yield begin, tokens, index + 2 * _TOKENS
-                return
 
 
 def _strings(image: bytes, start: int) -> tuple[list[bytes], int]:

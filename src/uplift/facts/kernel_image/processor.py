@@ -173,7 +173,7 @@ def describe(machine: Machine, layout: Layout, vendor: Vendor, errata: bool) -> 
         place = start + layout.cpu["x86_capability"]
         machine.write(place, b"\xff" * 4 * layout.features)
         machine.write(place + 4 * layout.features, (b"\0", b"\xff")[errata] * 4 * layout.errata)
-        for word, bit in _NOT_THERE:
+        for word, bit in (flag for flag in _NOT_THERE if flag[0] < layout.features):
             machine.write(place + 4 * word, (ONES ^ 1 << bit).to_bytes(4, "little"))
         for name, value in _numbers(vendor).items():
             if name in layout.cpu:
