@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +47,12 @@ class Result:
     @property
     def complaint(self) -> str:
         """The last line of standard error that says something, safe to print."""
-        lines = self.stderr.decode("utf-8", "replace").splitlines()
-        return printable(next((line for line in reversed(lines) if line.strip()), ""))
+        return _last_line(self.stderr)
+
+
+def _last_line(stderr: bytes) -> str:
+    lines = stderr.decode("utf-8", "replace").splitlines()
+    return printable(next((line for line in reversed(lines) if line.strip()), ""))
 
 
 def printable(text: str, limit: int = 300) -> str:
@@ -95,6 +99,87 @@ def run(  # noqa: PLR0913 - each is a limit or a part of what is started
         timed_out=exchange.timed_out,
         truncated=exchange.truncated,
     )
+
+
+class Pipe:
+    """A running program that is fed and read piece by piece.
+
+    ``stdin`` and ``stdout`` block; a watchdog kills the group when its time is over, so that a
+    read then sees the end. Standard error is drained by a thread and kept up to 64 KiB.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], timeout: float) -> None:
+        assert child.stdin is not None and child.stdout is not None
+        self.stdin: IO[bytes] = child.stdin
+        self.stdout: IO[bytes] = child.stdout
+        self.timed_out = False
+        self._child = child
+        self._stderr = bytearray()
+        self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
+        self._drain.start()
+        self._watchdog = threading.Timer(timeout, self._end)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def feed(self, pieces: Iterable[bytes]) -> None:
+        """Write ``pieces`` from a thread of their own, then close standard input."""
+        threading.Thread(target=self._feed, args=(pieces,), daemon=True).start()
+
+    def finish(self) -> int:
+        """Close what is open, wait for the end, and return the exit status."""
+        for stream in (self.stdin, self.stdout):
+            with suppress(OSError, ValueError):
+                stream.close()
+        self._drain.join()
+        self._child.wait()
+        self._watchdog.cancel()
+        return self._child.returncode
+
+    @property
+    def complaint(self) -> str:
+        """The last line of standard error that says something, safe to print."""
+        return _last_line(bytes(self._stderr))
+
+    def _feed(self, pieces: Iterable[bytes]) -> None:
+        with suppress(OSError, ValueError):  # the program ended, or was ended, before it read all
+            for piece in pieces:
+                self.stdin.write(piece)
+        with suppress(OSError, ValueError):
+            self.stdin.close()
+
+    def _keep_stderr(self) -> None:
+        stream = self._child.stderr
+        assert stream is not None
+        with suppress(OSError, ValueError):
+            while piece := os.read(stream.fileno(), _CHUNK):
+                self._stderr += piece
+                del self._stderr[: max(0, len(self._stderr) - MAX_STDERR)]
+
+    def _end(self) -> None:
+        self.timed_out = True
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+
+
+@contextmanager
+def pipe(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Iterator[Pipe]:
+    """Start a program that is fed and read piece by piece; its group ends with the block.
+
+    :param timeout: seconds; then the whole process group is killed.
+    :raises OSError: the program cannot be started.
+    """
+    with _child(argv, True, env, cwd) as child:
+        running = Pipe(child, timeout)
+        try:
+            yield running
+        finally:
+            running._watchdog.cancel()
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Upstream commits → what a branch has, lacks and needs → a reviewed, applicable series."""
