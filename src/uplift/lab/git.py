@@ -318,14 +318,19 @@ class Workspace:
 
 
 class ObjectReader:
-    """One ``git cat-file --batch`` that answers for many objects."""
+    """One ``git cat-file --batch`` that answers for many objects; started anew when it died."""
 
     def __init__(self, directory: Path, extra: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._extra = extra
+        self._start()
+
+    def _start(self) -> None:
         self._context = process.pipe(
             ["git", "cat-file", "--batch"],
             timeout=24 * _TIMEOUT,
-            env=environment(extra),
-            cwd=directory,
+            env=environment(self._extra),
+            cwd=self._directory,
         )
         self._pipe = self._context.__enter__()
 
@@ -333,6 +338,22 @@ class ObjectReader:
         """End the process."""
         with suppress(OSError):
             self._context.__exit__(None, None, None)
+
+    def _ask(self, name: str) -> list[bytes]:
+        """Return the words of the answer's first line; git dies of some damaged objects."""
+        with suppress(BrokenPipeError):
+            self._pipe.stdin.write(name.encode("utf-8", "surrogateescape") + b"\n")
+            self._pipe.stdin.flush()
+            if header := self._pipe.stdout.readline(_HEADER + len(name)):
+                return header.split()
+        cause = self._pipe.complaint
+        self.close()
+        self._start()
+        raise RepositoryError(
+            f"cannot read object {process.printable(name)}",
+            cause or "git ended while reading it",
+            "check the repository: git fsck",
+        )
 
     def read(self, name: str, limit: int = MAX_OBJECT) -> tuple[str, bytes]:
         """Return the type and the bytes of the object ``name`` (a sha, or ``SHA:path``).
@@ -342,9 +363,7 @@ class ObjectReader:
         """
         if "\n" in name or "\0" in name:
             raise MissingObject(process.printable(name))
-        self._pipe.stdin.write(name.encode("utf-8", "surrogateescape") + b"\n")
-        self._pipe.stdin.flush()
-        header = self._pipe.stdout.readline(_HEADER + len(name)).split()
+        header = self._ask(name)
         if len(header) != 3 or not header[2].isdigit():
             raise MissingObject(process.printable(name))
         size = int(header[2])
