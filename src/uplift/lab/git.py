@@ -7,9 +7,11 @@ objects (gitrepository-layout(5), ``objects/info/alternates``) and copies the na
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -93,6 +95,13 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         made[f"GIT_CONFIG_KEY_{number}"] = key
         made[f"GIT_CONFIG_VALUE_{number}"] = value
     return made | dict(extra or {})
+
+
+def version() -> tuple[int, ...]:
+    """Return the version of the git program as numbers: ``(2, 39, 5)``."""
+    told = _run(["version"], cwd=Path.cwd()).stdout.decode("utf-8", "replace")
+    found = re.search(r"\d+(?:\.\d+)+", told)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def open_repository(path: Path) -> Repository:
@@ -297,6 +306,12 @@ class Workspace:
             self._reader = ObjectReader(self.directory, self._extra)
         return self._reader
 
+    def with_index(self, path: Path) -> Workspace:
+        """Return a view of this workspace whose index is the file ``path``."""
+        view = Workspace(self.directory, self.repositories)
+        view._extra |= self._extra | {"GIT_INDEX_FILE": str(path)}
+        return view
+
     @contextmanager
     def quarantine(self) -> Iterator[Workspace]:
         """Give a view of this workspace whose new objects vanish with the block."""
@@ -315,6 +330,16 @@ class Workspace:
     def object_directory(self) -> Path:
         """Where git writes new objects here."""
         return Path(self._extra.get("GIT_OBJECT_DIRECTORY", self.directory / "objects"))
+
+    def write(self, kind: str, content: bytes) -> str:
+        """Write one loose object here and return its sha (gitformat-pack(5), loose objects)."""
+        whole = b"%s %d\0%s" % (kind.encode(), len(content), content)
+        sha = hashlib.new(self.repositories[0].object_format, whole).hexdigest()
+        path = self.object_directory / sha[:2] / sha[2:]
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            _replace(path, zlib.compress(whole, 1))
+        return sha
 
 
 class ObjectReader:
