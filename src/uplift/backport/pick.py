@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
+from uplift.backport.conflict_text import Region, regions
 from uplift.backport.index_merge import merge_in_index
 from uplift.backport.merge_answer import MergeAnswer, UnreadableAnswer, read_answers
 from uplift.backport.merge_rules import merge_rules
@@ -23,6 +24,7 @@ from uplift.lab.git import MissingObject, RepositoryError, Workspace
 from uplift.lab.process import printable
 
 _STDIN_SINCE = (2, 39)  #: git merge-tree --write-tree --stdin
+_WITH_BASE = ("-c", "merge.conflictStyle=diff3")
 _MAX_RULES = 1 << 20  #: bytes of a .gitattributes file that are read
 _NOBODY = b"uplift <uplift@localhost> 0 +0000"
 
@@ -86,6 +88,7 @@ class Picker:
         self._made: dict[tuple[str, str], str] = {}
         self._rules: dict[str, bytes] = {}
         self._picked: dict[tuple[str, str], Picked] = {}
+        self._counts: dict[Picked, int] = {}
         self.merges = 0  #: how many merges git was asked for
 
     def pick(self, onto: str, sha: str) -> Picked:
@@ -129,6 +132,37 @@ class Picker:
         """Return the tree of a commit, or the tree itself."""
         kind, content = self.workspace.objects.read(commit_or_tree)
         return commit_or_tree if kind == "tree" else _header(content)[0]
+
+    def regions(self, onto: str, sha: str) -> dict[str, tuple[Region, ...]]:
+        """Return where a pick conflicts inside files, with the lines of all three sides."""
+        picked = self.pick(onto, sha)
+        trees = self.trees_of(sha)
+        merge = Merge(trees.base, picked.onto, trees.tree)
+        answer = self._merge_trees(self._rules_of(merge.ours), [merge], _WITH_BASE)[0]
+        if isinstance(answer, str):
+            return {}
+        found = {}
+        for clash in answer.clashes:
+            content = self._content(answer.tree, clash.path)
+            found[clash.path] = tuple(regions(content, *self._made_up(merge)))
+        return found
+
+    def _content(self, tree: str, path: str) -> bytes:
+        try:
+            kind, content = self.workspace.objects.read(f"{tree}:{path}")
+        except RepositoryError:
+            return b""
+        return content if kind == "blob" else b""
+
+    def conflict_count(self, picked: Picked) -> int:
+        """Return in how many places a pick conflicts: regions of files, else whole paths."""
+        if picked not in self._counts:
+            self._counts[picked] = sum(self._regions_at(picked, c) for c in picked.conflicts)
+        return self._counts[picked]
+
+    def _regions_at(self, picked: Picked, conflict: Conflict) -> int:
+        content = self._content(picked.tree, conflict.path)
+        return max(1, sum(line.startswith(b"<<<<<<< ") for line in content.split(b"\n")))
 
     def _read_commit(self, sha: str) -> tuple[str, tuple[str, ...]]:
         kind, content = self.workspace.objects.read(sha)
@@ -207,11 +241,19 @@ class Picker:
             self._rules[tree] = merge_rules(content)
         return self._rules[tree]
 
-    def _merge_trees(self, rules: bytes, merges: Sequence[Merge]) -> list[MergeAnswer | str]:
+    def _merge_trees(
+        self, rules: bytes, merges: Sequence[Merge], options: tuple[str, ...] = ()
+    ) -> list[MergeAnswer | str]:
         lines = "".join(f"{ours} {theirs}\n" for ours, theirs in map(self._made_up, merges))
-        with _rules_file(rules) as options:
+        with _rules_file(rules) as attributes:
             answer = self.workspace.attempt(
-                *options, "merge-tree", "--write-tree", "-z", "--stdin", stdin=lines.encode()
+                *options,
+                *attributes,
+                "merge-tree",
+                "--write-tree",
+                "-z",
+                "--stdin",
+                stdin=lines.encode(),
             )
         try:
             answers: list[MergeAnswer | str] = list(read_answers(answer.stdout))
@@ -223,7 +265,7 @@ class Picker:
             return answers
         if len(merges) == 1:
             return [f"git cannot merge: {cause}"]
-        return [one for merge in merges for one in self._merge_trees(rules, [merge])]
+        return [one for merge in merges for one in self._merge_trees(rules, [merge], options)]
 
     def _made_up(self, merge: Merge) -> tuple[str, str]:
         base = self._made_commit(merge.base)
