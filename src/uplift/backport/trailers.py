@@ -1,170 +1,293 @@
-"""What a commit message says of other commits: trailers as people really write them.
+"""What a commit message says of other commits: trailers in the forms people write, and mentions.
 
-The forms were read in the histories of Linux, DPDK, Open vSwitch, OVN, rdma-core, systemd, OpenSSL,
-OpenZFS, Xen, SPDK and QEMU; their misspellings too.
+A statement is a bracket that begins with what was done (``(cherry picked from commit SHA)``), a
+line with a key (``Fixes: SHA ("subject")``), or a line that is nothing but the statement (``commit
+SHA upstream.``). The forms were counted on the stable branches of DPDK, Open vSwitch, Xen, OpenZFS,
+SPDK and rdma-core and read in Linux's ``Documentation/process/stable-kernel-rules.rst``; the
+misspelt ones (``cheery-pick``, ``commitd``) are real. All other shas are mentions: they link
+nothing by themselves.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from uplift.backport.model import Reference, ReferenceKind
 
-_MAX_MESSAGE = 1 << 20  #: characters of a message that are read
-_MAX_REFERENCES = 1000  #: of one message
-_SHA = r"(?P<sha>[0-9a-f]{7,64})\b"
-_WHERE = r"(?P<place>[^)\]\n]*)"
-_QUICK = re.compile(r"[0-9a-f]{7}|^revert", re.IGNORECASE)
-#: A title in quotes after a sha, perhaps in brackets.
-_TITLE = re.compile(r"""\s*[,:-]?\s*(?:\(\s*["'“](?P<a>.+?)["'”]\s*\)|["“](?P<b>.+?)["”])""")
-_ANY_SHA = re.compile(r"(?<![\w/.=#@-])[0-9a-f]{7,64}(?![\w/=@-])")
-_MENTION = re.compile(
-    r"(?:\bcommits?[:\s]+|\bchange\s+|\bafter\s+|\bsince\s+|\bin\s+|\bby\s+)"
-    r"(?P<sha>[0-9a-f]{7,64})\b(?![\w/=@-])",
-    re.IGNORECASE,
-)
-_REVERTED_TITLE = re.compile(r'^Revert:? "(?P<title>.+)"\s*$', re.IGNORECASE)
+MAX_MESSAGE = 256 << 10  #: characters of a message that are looked at
+MAX_REFERENCES = 500  #: of one message
 
-_FORMS: tuple[tuple[ReferenceKind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(form.replace("SHA", _SHA).replace("WHERE", _WHERE), re.IGNORECASE))
-    for kind, form in (
-        (ReferenceKind.FIXES, r"^\s*Fix(?:es|ed)?\s*:\s*(?:commit\s+)?SHA"),
-        (ReferenceKind.FIXES, r"^\s*Fixes\s+(?:commit\s+)?SHA"),
-        (ReferenceKind.DEPENDENCY, r"^\s*Stable-dep-of\s*:\s*(?:commit\s+)?SHA"),
-        (
-            ReferenceKind.PICKED,
-            r"^\s*\(?\s*che+r?ry?[- ]?pick(?:ed)?(?:\s+from)?(?:\s+(?P<before>[\w./:-]+))??"
-            r"(?:\s+commitd?)?:?\s+SHA\s*WHERE",
+PROVENANCE = frozenset({ReferenceKind.PICKED, ReferenceKind.BACKPORTED, ReferenceKind.UPSTREAM})
+"""The kinds that say: this commit is that one, on another branch."""
+
+_SHA = r"(?<![0-9A-Za-z_@.%+-])[0-9a-fA-F]{7,64}(?![0-9A-Za-z_@-])"
+_LIST = rf"{_SHA}(?:(?:\s*(?:,|&|\+)\s*(?:and\s+)?|\s+and\s+)(?:commits?\s+)?{_SHA})*"
+_PICK = r"ch\w{2,6}y[\s_-]{0,3}pick\w*"  # cherry, cheery, chery, cherrry
+_PORT = r"back[\s_-]?port\w*"
+#: What a bracket holds: no other bracket but a quoted title's, no empty line.
+_INSIDE = r"(?:[^()\[\]\n]|\n(?!\s*\n)|\(\s*[\"'“][^\n]{0,300}?[\"'”]\s*\)){0,1000}"
+_WORDS = r"(?:[\w./-]{1,40}[ \t]+){0,3}"
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE | re.MULTILINE)
+
+
+_ANY_SHA = _pattern(_SHA)
+_TITLE = re.compile(
+    r"[,:]?\s{0,4}(?:\(\s{0,2}[\"“]|[\"“]|\(\s{0,2}')"
+    r"((?:[^\n]|\n(?!\s*\n)){1,400}?)"
+    r"(?:[\"”]\s{0,2}\)|[\"”](?=[\s.,;:]|$)|'\s{0,2}\))"
+)
+_KEYED = _pattern(
+    r"^[ \t]{0,8}([A-Za-z][A-Za-z/ -]{2,40}?)[ \t]{0,3}:"
+    rf"[ \t]{{0,8}}(?=[^\n]{{0,300}}?(?:{_SHA}|\"))"
+)
+_KEYS: tuple[tuple[re.Pattern[str], ReferenceKind], ...] = (
+    (re.compile(r"fix(es)?( commit)?"), ReferenceKind.FIXES),
+    (re.compile(r"reverts?( commit)?"), ReferenceKind.REVERTS),
+    (re.compile(r"stable dep of"), ReferenceKind.DEPENDENCY),
+    (re.compile(rf"({_PICK}|picked)( (from|of))?( commit)?( id)?"), ReferenceKind.PICKED),
+    (re.compile(rf"{_PORT}( (from|of))?( commit)?( id)?"), ReferenceKind.BACKPORTED),
+    (re.compile(r"upstream( status| sha\w*| id| hash)?|origin"), ReferenceKind.UPSTREAM),
+    (
+        re.compile(
+            r"(?!.*\b(bad|guilty|offending|culprit|broken|previous|first|introduc\w*|related|see|"
+            r"this|following|last|next|base|parent|revert\w*|fix\w*|caus\w*|breaking|depend\w*|"
+            r"since|in|the|regress\w*)\b)"
+            r"[\w/ ]+ (commit|changeset|commitid)( (id|hash|sha))?"
         ),
-        (ReferenceKind.PICKED, r"^\s*Cherry-picked-from\s*:\s*(?:commit\s+)?SHA"),
-        (
-            ReferenceKind.BACKPORTED,
-            r"^\s*[(\[]?\s*back-?ported\s+(?:from|of)(?:\s+(?P<before>[\w./:-]+))??"
-            r"(?:\s+commitd?)?:?\s+SHA\s*WHERE",
+        ReferenceKind.UPSTREAM,
+    ),
+)
+_UPSTREAM = r"(?:upstream|mainline|master|main|trunk|devel)"
+#: A word without which the pattern cannot match, the pattern, what it says.
+_STATEMENTS: tuple[tuple[str, re.Pattern[str], ReferenceKind], ...] = (
+    ("pick", _pattern(rf"[(\[]\s{{0,4}}(?:this is a\s+)?{_PICK}{_INSIDE}"), ReferenceKind.PICKED),
+    ("port", _pattern(rf"[(\[]\s{{0,4}}{_PORT}\s{_INSIDE}"), ReferenceKind.BACKPORTED),
+    (
+        "",
+        _pattern(
+            rf"[(\[]\s{{0,4}}(?:from\s+)?{_UPSTREAM}[\s:-]{{1,4}}"
+            rf"(?:commit\w*|sha\w*|changeset)?[\s:#-]{{0,4}}{_SHA}{_INSIDE}"
         ),
-        (ReferenceKind.BACKPORTED, r"^\s*[(\[]?\s*backport\s+of\s+(?:commit\s+)?SHA\s*WHERE"),
-        (
-            ReferenceKind.UPSTREAM,
-            r"^\s*[(\[]?\s*(?:from\s+|this is\s+)?(?:upstream|master|mainline|original)[\s_-]+"
-            r"commit(?:[\s_-]*id)?\s*:?\s*SHA\s*WHERE",
+        ReferenceKind.UPSTREAM,
+    ),
+    (
+        "commit",
+        _pattern(
+            rf"^[ \t]{{0,8}}[(\[]?\s{{0,4}}commit\w{{0,2}}[ \t:]+{_SHA}"
+            rf"[ \t]+(?:from[ \t]+)?{_UPSTREAM}[ \t.)\]]*$"
         ),
-        (ReferenceKind.UPSTREAM, r"^\s*[(\[]?\s*commit\s+SHA\s+(?P<place>upstream)\b"),
-        (ReferenceKind.UPSTREAM, r"^\s*(?:Upstream|Original)-commit\s*:\s*SHA"),
-        (
-            ReferenceKind.UPSTREAM,
-            r"^\s*[(\[]\s*from\s+(?:(?P<before>[\w./-]+)\s+)?commit\s+SHA\s*WHERE",
+        ReferenceKind.UPSTREAM,
+    ),
+    (
+        "commit",
+        _pattern(
+            rf"^[ \t]{{0,8}}(?:from[ \t]+)?{_UPSTREAM}[ \t]+commit\w{{0,2}}[ \t:]+{_SHA}[ \t.]*$"
         ),
-        (ReferenceKind.UPSTREAM, r"^\s*from\s+(?P<before>[\w./-]+)\s+commit\s+SHA\s*WHERE"),
-        (
-            ReferenceKind.REVERTS,
-            r"^\s*(?:\W?\s*)?(?:this\s+)?(?:partially\s+)?revert(?:s|ed|ing)?\s+"
-            r"(?:upstream\s+)?(?:commits?:?\s+)?SHA",
+        ReferenceKind.UPSTREAM,
+    ),
+    (
+        "commit",
+        # "(from OVS commit SHA)": a repository's name, and nothing else on the line
+        _pattern(
+            r"^[ \t]{0,8}[(\[][ \t]{0,4}(?!(?:in|see|since|by|also|this|the|after|before|as)\b)"
+            rf"(?:from[ \t]+)?(?!commit){_WORDS}commit\w{{0,2}}[ \t:]+{_SHA}[ \t.]*[)\]][ \t.]*$"
         ),
-        (ReferenceKind.REVERTS, r"\bthis\s+(?:partially\s+)?reverts\s+(?:commit\s+)?SHA"),
+        ReferenceKind.UPSTREAM,
+    ),
+    (
+        "pick",
+        _pattern(
+            rf"^[ \t]{{0,8}}(?:this[ \t]+(?:is|was)[ \t]+an?[ \t]+)?{_PICK}"
+            rf"[ \t]+(?:of|from)[ \t]+{_WORDS}{_SHA}"
+        ),
+        ReferenceKind.PICKED,
+    ),
+    (
+        "port",
+        _pattern(
+            rf"^[ \t]{{0,8}}(?:this[ \t]+(?:is|was)[ \t]+an?[ \t]+)?{_PORT}"
+            rf"[ \t]+(?:(?:of|from)[ \t]+)?{_WORDS}commit\w{{0,2}}[ \t:]+{_SHA}"
+        ),
+        ReferenceKind.BACKPORTED,
+    ),
+    (
+        "revert",
+        _pattern(
+            r"\brevert(?:s|ing)?\s+(?:(?:the|most|parts?|some|of|bits)\s+){0,4}"
+            rf"(?:(?:commits?|changesets?|c/s|patch|merge|upstream)\s+){{0,2}}{_LIST}"
+        ),
+        ReferenceKind.REVERTS,
+    ),
+)
+_FIRST = _pattern(
+    r"(?:(?:commits?|upstream|backport|changeset|c/s|in|of|from)[ \t,:]+){0,3}"
+    rf"(?:\[?https?://\S{{1,300}}?/|\d{{1,8}}:)?({_SHA})"
+)
+_FURTHER = _pattern(
+    rf"(?:[ \t]{{0,4}}[,&+][ \t]{{0,4}}|[ \t]{{1,4}})(?:and[ \t]+)?(?:commit[ \t]+)?({_SHA})"
+)
+_ANY_ADDRESS = re.compile(rf"[^\n]{{0,60}}?https?://\S{{1,200}}?({_SHA})", re.I)
+_PARTLY = _pattern(
+    r"\b(?:partial(?:ly)?|partly|in part)\b|\breverts?\s+(?:most|parts?|some|bits)\b"
+)
+_COMMIT_BEFORE = re.compile(r"(?:\bcommits?|\bc/s|\bchangeset|\brevision)[\s:#]{1,4}$", re.I)
+_ADDRESS = re.compile(r"https?://[^\s)\]]*$")
+_REVERT_SUBJECT = re.compile(
+    r"^(?:[^\"“]{0,80}?\b)?(revert|reapply)(?:ed|s)?:?\s+[\"“](.+)[\"”]", re.I
+)
+_NO_PLACE = frozenset(
+    re.findall(
+        r"\w+",
+        "a and back backport backported branch changeset cherry commit commits from hash id in is"
+        " of on pick picked picking ported repo repository sha sha1 the this tree upstream was with",
     )
 )
-_ORIGIN = frozenset({ReferenceKind.PICKED, ReferenceKind.BACKPORTED, ReferenceKind.UPSTREAM})
-#: Words beside a sha that say nothing of another repository.
-_PLAIN_PLACES = frozenset({"", "upstream", "commit", "master", "main", "mainline", "the", "from"})
 
 
-def read_references(subject: str, body: str) -> tuple[Reference, ...]:
-    """Return every commit that a message names, in the order of its lines.
+@dataclass(frozen=True)
+class _Found:
+    start: int
+    reference: Reference
 
-    One line gives one kind of reference; a sha that stands in no known form is a mention. A revert
-    that names only a title gives a reference with an empty ``named``.
 
-    :param body: the message without its subject; its first line is line 3 of the message.
+def references(message: str) -> tuple[Reference, ...]:
+    """Return every commit that ``message`` names, in the order in which they stand there.
+
+    In a chain of picks the first is the original. A revert whose message names no sha gives a
+    reference with the title alone, ``named`` empty. Of a longer message only the first
+    ``MAX_MESSAGE`` characters and ``MAX_REFERENCES`` references count.
     """
-    message = f"{subject}\n\n{body[:_MAX_MESSAGE]}"
-    if _QUICK.search(message) is None:
+    text = message[:MAX_MESSAGE]
+    subject = text.split("\n", 1)[0]
+    if '"' not in text and "“" not in text and not _ANY_SHA.search(text):
         return ()
-    found: list[Reference] = []
-    for reference in _references(message.split("\n")):
-        found.append(reference)
-        if len(found) == _MAX_REFERENCES:
-            break
-    if not any(reference.kind is ReferenceKind.REVERTS for reference in found):
-        titled = _REVERTED_TITLE.match(subject)
-        if titled is not None:
-            found.append(Reference(ReferenceKind.REVERTS, "", titled["title"], "", 1))
-    return tuple(found)
+    found = {item.start: item for item in _mentions(text)}
+    found.update((item.start, item) for item in _statements(text))
+    found.update((item.start, item) for item in _keyed(text))
+    ordered = [found[start] for start in sorted(found)][:MAX_REFERENCES]
+    return _with_revert_subject(subject, _numbered(text, ordered))
 
 
-def origins(references: tuple[Reference, ...]) -> tuple[Reference, ...]:
-    """Return the references that say where a commit was picked from; the original stands first."""
-    return tuple(reference for reference in references if reference.kind in _ORIGIN)
+def _numbered(text: str, found: list[_Found]) -> tuple[Reference, ...]:
+    ends = [match.end() for match in re.finditer("\n", text)]
+    return tuple(replace(item.reference, line=bisect_right(ends, item.start) + 1) for item in found)
 
 
-def plain_title(title: str) -> str:
-    """Return a title as it is compared: spaces and case levelled, what mail put before it gone."""
-    text = re.sub(r"^(?:\s*\[[^\]]{0,60}\])+\s*", "", title)
-    return " ".join(text.split()).casefold()
+def _statements(text: str) -> Iterator[_Found]:
+    """Later patterns are the weaker ones: the first that claims a sha keeps it."""
+    taken: set[int] = set()
+    lowered = text.lower()
+    for word, pattern, kind in _STATEMENTS:
+        for match in pattern.finditer(text) if word in lowered else ():
+            part = kind is ReferenceKind.REVERTS and _PARTLY.search(text, *_before(match))
+            for item in _named_in(text, match.start(), match.end(), kind):
+                if item.start not in taken:
+                    taken.add(item.start)
+                    place = "in part" if part else item.reference.place
+                    yield _Found(item.start, replace(item.reference, place=place))
 
 
-def _references(lines: list[str]) -> Iterator[Reference]:
-    for number, line in enumerate(lines, 1):
-        joined = _with_continuation(lines, number - 1)
-        formed = next(_formed(line, joined, number), None)
-        if formed is None:
-            yield from _mentions(line, joined, number)
-            continue
-        yield formed
-        if formed.kind is ReferenceKind.REVERTS or formed.kind in _ORIGIN:
-            yield from _further(line, formed, number)
+def _before(match: re.Match[str]) -> tuple[int, int]:
+    return max(0, match.start() - 24), match.end()
 
 
-def _with_continuation(lines: list[str], at: int) -> str:
-    """Return a line with the next one where a quoted title goes on there."""
-    line = lines[at]
-    if line.count('"') % 2 and at + 1 < len(lines):
-        return f"{line} {lines[at + 1].strip()}"
-    return line
-
-
-def _formed(line: str, joined: str, number: int) -> Iterator[Reference]:
-    for kind, form in _FORMS:
-        match = form.search(line)
-        if match is not None:
-            groups = match.groupdict()
-            words = f"{groups.get('before') or ''} {groups.get('place') or ''}"
-            yield Reference(
-                kind,
-                match["sha"].lower(),
-                _title_after(joined, match.end("sha")),
-                _place(words),
-                number,
-            )
-
-
-def _further(line: str, first: Reference, number: int) -> Iterator[Reference]:
-    """Return the other commits of a line that names several: a squashed pick, a double revert."""
-    for match in _ANY_SHA.finditer(line.lower()):
-        if not first.named.startswith(match[0]) and not match[0].startswith(first.named):
-            yield Reference(first.kind, match[0], "", first.place, number)
-
-
-def _mentions(line: str, joined: str, number: int) -> Iterator[Reference]:
-    """Return shas in running text: after a word that says so, with a title, or of full length."""
+def _named_in(text: str, start: int, end: int, kind: ReferenceKind) -> Iterator[_Found]:
+    place = "" if kind is ReferenceKind.REVERTS else _place(text[start:end])
     seen: set[str] = set()
-    for match in _ANY_SHA.finditer(line):
-        title = _title_after(joined, match.end())
-        said = any(m["sha"] == match[0] for m in _MENTION.finditer(line))
-        if (title or said or len(match[0]) >= 40) and match[0] not in seen:
-            if match[0].isdigit() and not title and len(match[0]) < 40:
-                continue
-            seen.add(match[0])
-            yield Reference(ReferenceKind.MENTION, match[0], title, "", number)
+    for match in _ANY_SHA.finditer(text, start, end):
+        named = match[0].lower()
+        if named not in seen:
+            seen.add(named)
+            yield _Found(match.start(), Reference(kind, named, _title(text, match.end()), place))
 
 
-def _title_after(line: str, at: int) -> str:
-    match = _TITLE.match(line, at)
-    return "" if match is None else " ".join((match["a"] or match["b"]).split())
+def _title(text: str, end: int) -> str:
+    found = _TITLE.match(text, end)
+    return " ".join(found[1].split()) if found else ""
 
 
-def _place(words: str) -> str:
-    kept = [
-        word for word in re.split(r"[\s,.;:()\[\]]+", words) if word.lower() not in _PLAIN_PLACES
-    ]
-    return " ".join(kept)[:80]
+def _place(statement: str) -> str:
+    """Return what names a repository, a branch or a release in a statement."""
+    address = re.search(r"https?://[^\s)\]]{1,300}", statement)
+    if address:
+        return address[0]
+    bare = _TITLE.sub(" ", _ANY_SHA.sub(" ", statement))
+    bare = re.sub(rf"{_PICK}|{_PORT}|\bcommit\w{{0,2}}\b", " ", bare, flags=re.IGNORECASE)
+    words = re.findall(r"[\w./:+-]*\w", bare)
+    return " ".join(word for word in words if word.lower() not in _NO_PLACE)[:80]
+
+
+def _keyed(text: str) -> Iterator[_Found]:
+    for match in _KEYED.finditer(text):
+        key = re.sub(r"[\s-]+", " ", match[1].lower().strip())
+        kind = next((kind for pattern, kind in _KEYS if pattern.fullmatch(key)), None)
+        if kind is not None:
+            yield from _value(text, match, kind, key)
+
+
+def _value(text: str, key: re.Match[str], kind: ReferenceKind, name: str) -> Iterator[_Found]:
+    """A key's value is its shas at the start: those after a title or in prose are mentions."""
+    at, end = key.end(), text.find("\n", key.end())
+    line_end = len(text) if end < 0 else end
+    place = _key_place(name, text[at:line_end]) if kind is ReferenceKind.UPSTREAM else ""
+    found = _FIRST.match(text, at, line_end) or _ANY_ADDRESS.match(text, at, line_end)
+    if not found:
+        quoted = _TITLE.match(text, at)
+        if quoted and kind is ReferenceKind.FIXES:
+            yield _Found(at, Reference(kind, "", " ".join(quoted[1].split())))
+    while found:
+        title = _title(text, found.end(1))
+        yield _Found(found.start(1), Reference(kind, found[1].lower(), title, place))
+        found = _FURTHER.match(text, found.end(1), line_end)
+
+
+def _key_place(name: str, value: str) -> str:
+    address = re.search(r"https?://[^\s)\]]{1,300}", value)
+    if address:
+        return address[0]
+    owner = re.sub(r"\b(upstream|commit|changeset|id|sha\w*|hash|status)\b", "", name)
+    return " ".join(owner.split())
+
+
+def _mentions(text: str) -> Iterator[_Found]:
+    """A number or a word that happens to be hexadecimal is no sha unless it is called one."""
+    for match in _ANY_SHA.finditer(text):
+        before = text[max(0, match.start() - 200) : match.start()]
+        address = _ADDRESS.search(before)
+        mixed = re.search("[0-9]", match[0]) and re.search("[a-fA-F]", match[0])
+        title = _title(text, match.end())
+        if mixed or title or _COMMIT_BEFORE.search(before[-16:]):
+            place = address[0] if address else ""
+            reference = Reference(ReferenceKind.MENTION, match[0].lower(), title, place)
+            yield _Found(match.start(), reference)
+
+
+def _with_revert_subject(subject: str, found: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """Give the one sha that is reverted the title which the subject quotes."""
+    title = reverted_title(subject)
+    if not title:
+        return found
+    reverts = [item for item in found if item.kind is ReferenceKind.REVERTS]
+    if not reverts:
+        return (Reference(ReferenceKind.REVERTS, "", title, line=1), *found)
+    if len(reverts) > 1 or reverts[0].title:
+        return found
+    return tuple(replace(item, title=title) if item is reverts[0] else item for item in found)
+
+
+def reverted_title(subject: str) -> str:
+    """Return the subject of what a commit takes back; empty where its subject is no revert's.
+
+    ``Reapply "x"`` is what git calls the revert of ``Revert "x"`` since 2.43.
+    """
+    found = _REVERT_SUBJECT.match(subject)
+    if not found:
+        return ""
+    again = found[1].lower() == "reapply"
+    return f'Revert "{found[2]}"' if again else found[2]
