@@ -207,6 +207,17 @@ def test_the_riscv_kernel_of_an_hwe_track_does_not_exist() -> None:
     assert option("noble", "RISCV_ISA_V", "riscv64") == "y"
 
 
+@pytest.mark.parametrize("release", ["noble", "questing"])
+def test_programs_on_a_riscv_kernel_get_vectors_unasked(release: str) -> None:
+    assert option(release, "RISCV_ISA_V_DEFAULT_ENABLE", "riscv64") == "y"
+
+
+def test_pages_of_riscv_have_memory_types_from_questing_on() -> None:
+    assert option("noble", "RISCV_ISA_SVPBMT", "riscv64") == "n"
+    assert option("questing", "RISCV_ISA_SVPBMT", "riscv64") == "y"
+    assert option("questing", "RISCV_ISA_FALLBACK", "riscv64") == "n"
+
+
 def test_a_64k_kernel_changes_the_page_size_and_keeps_the_rest() -> None:
     assert option("noble+64k", "ARM64_64K_PAGES", "arm64") == "y"
     assert option("noble+64k", "ARM64_4K_PAGES", "arm64") == "n"

@@ -11,12 +11,10 @@ from uplift.resolve.predict.answers import Answer, every, kernel_version, word_o
 from uplift.resolve.predict.versions import by_version, table_of
 
 #: Options without which Linux reports none of these: arch/riscv/kernel/cpufeature.c and
-#: arch/riscv/Kconfig of Linux 7.1.13.
+#: arch/riscv/Kconfig of Linux 7.1.13. Of Zicbom, Zicboz and Zicbop it asks a block size only: their
+#: options say what the kernel itself uses.
 _OPTIONS = {
     "v": "CONFIG_RISCV_ISA_V",
-    "zicbom": "CONFIG_RISCV_ISA_ZICBOM",
-    "zicboz": "CONFIG_RISCV_ISA_ZICBOZ",
-    "zicbop": "CONFIG_RISCV_ISA_ZICBOP",
     "zicfilp": "CONFIG_RISCV_USER_CFI",
     "zicfiss": "CONFIG_RISCV_USER_CFI",
     "supm": "CONFIG_RISCV_ISA_SUPM",
