@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from uplift.backport import index_build, index_schema
-from uplift.backport.commit_text import parse_commit
+from uplift.backport.commit_text import read_commit
 from uplift.backport.model import Commit, Reference, ReferenceKind
-from uplift.backport.trailers import plain_title
+from uplift.backport.titles import plain_title
 from uplift.lab.git import MissingObject, Workspace
 from uplift.lab.process import Pipe
 
@@ -78,7 +78,7 @@ class Index:
             kind, data = self.workspace.objects.read(sha)
         except MissingObject:
             return None
-        return parse_commit(sha, data) if kind == "commit" else None
+        return read_commit(sha, data) if kind == "commit" else None
 
     def known(self, shas: Iterable[str]) -> dict[str, Indexed]:
         """Return what the index knows of each of ``shas`` that it has."""
@@ -141,8 +141,11 @@ class Index:
     def touching(self, path: bytes | str) -> tuple[str, ...]:
         """Return the commits that touch ``path``."""
         name = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
-        path_id = "(select id from path where name = ?)"
-        return self._shas(f"id in (select commit_id from touch where path_id = {path_id})", name)
+        query = (
+            "select sha from commits join touch on commit_id = id "
+            "where path_id = (select id from path where name = ?) order by id"
+        )
+        return tuple(row[0] for row in self._connection.execute(query, (name,)))
 
     def paths_of(self, sha: str) -> tuple[bytes, ...]:
         """Return the paths that ``sha`` touches; none of a merge."""

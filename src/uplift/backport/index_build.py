@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from uplift.backport.commit_text import CommitError, parse_commit
-from uplift.backport.model import Commit
-from uplift.backport.trailers import plain_title, read_references
+from uplift.backport.commit_text import message_of, read_commit
+from uplift.backport.model import Commit, Reference
+from uplift.backport.titles import plain_title
+from uplift.backport.trailers import references
 from uplift.lab.git import RepositoryError, Workspace
 from uplift.lab.process import Pipe
 
@@ -33,6 +34,7 @@ class Read:
     """One commit and the paths it touches; ``paths`` is None where its trees are missing."""
 
     commit: Commit
+    references: tuple[Reference, ...]
     paths: tuple[bytes, ...] | None
 
 
@@ -137,11 +139,9 @@ def _commits(workspace: Workspace, shas: list[str]) -> Iterator[Read]:
             data = _object(objects, sha)
             if data is None:
                 continue
-            try:
-                commit = parse_commit(sha, data)
-            except CommitError:
-                continue
-            yield Read(commit, touched.of(sha.encode(), merge=len(commit.parents) > 1))
+            commit = read_commit(sha, data)
+            paths = touched.of(sha.encode(), merge=len(commit.parents) > 1)
+            yield Read(commit, references(message_of(data)), paths)
 
 
 def _object(objects: Pipe, sha: str) -> bytes | None:
@@ -209,7 +209,7 @@ def _store(connection: sqlite3.Connection, read: Read, paths: dict[bytes, int]) 
         "insert into reference values (?, ?, ?, ?, ?, ?)",
         [
             (row, r.kind.value, r.named, plain_title(r.title), r.place, r.line)
-            for r in read_references(commit.subject, commit.body)
+            for r in read.references
         ],
     )
     for name in read.paths or ():
