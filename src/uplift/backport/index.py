@@ -109,18 +109,23 @@ class Index:
         return {sha: tuple(named) for sha, named in found.items()}
 
     def references_to(self, sha: str) -> tuple[tuple[str, Reference], ...]:
-        """Return who names ``sha``, by its sha or (a revert without one) by its title."""
+        """Return who names ``sha``; by its title where the sha written there names nothing."""
         prefixes = [sha[:length] for length in range(_SHORTEST, len(sha) + 1)]
         marks = ",".join("?" * len(prefixes))
-        query = (
-            "select commits.sha, kind, named, r.title, place, line from reference r "  # noqa: S608
-            f"join commits on commits.id = commit_id where named in ({marks}) "
-            "union all select commits.sha, kind, named, r.title, place, line from reference r "
-            "join commits on commits.id = commit_id where named = '' and r.title = "
-            "(select title from commits where sha = ?) and r.title != ''"
-        )
-        rows = self._connection.execute(query, (*prefixes, sha)).fetchall()
-        return tuple((row[0], _reference(*row[1:])) for row in rows)
+        fields = "commits.sha, kind, named, r.title, place, line"
+        joined = "reference r join commits on commits.id = commit_id"
+        query = f"select {fields} from {joined} where named in ({marks})"  # noqa: S608
+        named = [_named_by(row) for row in self._connection.execute(query, prefixes)]
+        mine = "r.title != '' and r.title = (select title from commits where sha = ?)"
+        query = f"select {fields} from {joined} where {mine}"  # noqa: S608
+        titled = [_named_by(row) for row in self._connection.execute(query, (sha,))]
+        seen = {(commit, reference.line) for commit, reference in named}
+        named += [
+            (commit, reference)
+            for commit, reference in titled
+            if (commit, reference.line) not in seen and not self.expand(reference.named)
+        ]
+        return tuple(named)
 
     def expand(self, prefix: str) -> str:
         """Return the one sha that begins with ``prefix``; empty where none or several do."""
@@ -199,6 +204,10 @@ class Index:
 
 def _reference(kind: str, named: str, title: str, place: str, line: int) -> Reference:
     return Reference(ReferenceKind(kind), named, title, place, line)
+
+
+def _named_by(row: tuple[str, str, str, str, str, int]) -> tuple[str, Reference]:
+    return row[0], _reference(*row[1:])
 
 
 def _chunks(shas: Iterable[str]) -> Iterator[tuple[str, list[Any]]]:

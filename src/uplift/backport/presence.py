@@ -16,6 +16,7 @@ from typing import TypeVar
 from uplift.backport.change import Change, read_changes
 from uplift.backport.index import Index, Indexed
 from uplift.backport.model import Evidence, Presence, Reference, ReferenceKind, State
+from uplift.backport.reachable import listed, unreachable
 from uplift.backport.trailers import PROVENANCE
 from uplift.lab.git import Workspace
 
@@ -29,6 +30,7 @@ _SIMILAR = 0.2  #: of the lines: a part of it, or another form
 _DEPTH = 32  #: reverts of reverts that are followed
 _PATHS = 8  #: of a commit that is sought by its paths alone
 _COMPARED = 100  #: commits of the same paths that are compared with one
+_WORDS = 4  #: of a title that is not chance
 _COMMON_TITLE = 8  #: a title that more commits have says nothing by itself
 
 
@@ -102,10 +104,10 @@ class _Search:
         shas: Sequence[str],
         options: Options,
     ) -> _Search:
-        lacking = _unreachable(workspace, shas, tip)
-        side = _listed(workspace, [tip], [*([base] if base else []), *sorted(lacking)])
+        lacking = unreachable(workspace, shas, tip)
+        side = listed(workspace, [tip], [*([base] if base else []), *sorted(lacking)])
         if base and not side:  # the branch is a part of upstream: then all it has since is its own
-            side = _listed(workspace, [tip], sorted(lacking))
+            side = listed(workspace, [tip], sorted(lacking))
         return cls(
             workspace,
             index,
@@ -270,18 +272,30 @@ class _Search:
             return self._only_named(known, commit, named, evidence, difference)
         if share >= _SAME or (titled and authored):
             return Match(commit, max(share, _ALIKE), evidence, 0.98, difference)
+        weight = self._unnamed(known, titled, authored, share, covered)
+        return weight and Match(commit, weight[0], evidence, weight[1], difference)
+
+    def _unnamed(
+        self, known: Indexed, titled: bool, authored: bool, share: float, covered: float
+    ) -> tuple[float, float] | None:
+        """Return the share and the confidence of a commit that no trailer names; None for none."""
         if (titled or authored) and (share >= _ALIKE or covered >= _COVERED):
-            return Match(commit, max(share, covered), evidence, 0.9, difference)
-        if titled and share >= _SIMILAR and self._title_is_its_own(known):
-            return Match(commit, max(share, _ALIKE), evidence, 0.8, difference)
+            return max(share, covered), 0.9
+        if titled and self._title_is_its_own(known):
+            return max(share, _ALIKE), 0.8 if share >= _SIMILAR else 0.6
         if (titled or authored or share >= _ALIKE) and share >= _SIMILAR:
-            return Match(commit, min(share, _ALIKE - 0.01), evidence, 0.6, difference)
+            return min(share, _ALIKE - 0.01), 0.6
         return None
 
     def _title_is_its_own(self, known: Indexed) -> bool:
         """Whether no other commit of upstream, and one of the branch, has this title."""
         mine = self.by_title.get(known.title, ())
-        return len(mine) == 1 and len(self.index.titled(known.title)) <= _COMMON_TITLE
+        several_words = len(known.title.split()) >= _WORDS
+        return several_words and len(mine) == 1 and self._upstream_titled(known.title) == 1
+
+    def _upstream_titled(self, title: str) -> int:
+        """How many commits that are asked for have this title."""
+        return sum(known.title == title for known in self.asked.values())
 
     def _only_named(
         self,
@@ -358,7 +372,7 @@ class _Search:
             for sha, reference in self.index.references_to(commit)
             if reference.kind is ReferenceKind.REVERTS and sha not in self.side
         ]
-        gone = _unreachable(self.workspace, [sha for sha, _ in named], self.tip) if named else ()
+        gone = unreachable(self.workspace, [sha for sha, _ in named], self.tip) if named else ()
         return [(sha, reference) for sha, reference in named if sha not in gone]
 
 
@@ -385,18 +399,3 @@ def _grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
     for key, value in pairs:
         found[key].append(value)
     return found
-
-
-def _unreachable(workspace: Workspace, shas: Sequence[str], tip: str) -> frozenset[str]:
-    """Return those of ``shas`` that are not in the history of ``tip``."""
-    wanted = frozenset(shas)
-    if len(wanted) == 1:
-        answer = workspace.attempt("merge-base", "--is-ancestor", *wanted, tip)
-        return frozenset() if answer.returncode == 0 else wanted
-    return wanted.intersection(_listed(workspace, sorted(wanted), [tip]))
-
-
-def _listed(workspace: Workspace, wanted: Sequence[str], without: Sequence[str]) -> list[str]:
-    asked = "".join([*(f"{sha}\n" for sha in wanted), *(f"^{sha}\n" for sha in without)])
-    options = ("rev-list", "--ignore-missing", "--topo-order", "--stdin")
-    return workspace.git(*options, stdin=asked.encode()).decode("ascii").split()
