@@ -145,7 +145,8 @@ _NO_PLACE = frozenset(
     re.findall(
         r"\w+",
         "a and back backport backported branch changeset cherry commit commits from hash id in is"
-        " of on pick picked picking ported repo repository sha sha1 the this tree upstream was with",
+        " of on pick picked picking ported repo repository sha sha1 the this tree upstream was"
+        " with",
     )
 )
 
