@@ -1,0 +1,380 @@
+"""What a commit needs before it can be picked: found by picking, and left as small as it goes.
+
+Where a pick conflicts, the lines in which the target differs from the commit's parent were put
+there, or taken away, by commits that the target lacks. Those are tried: each alone, then the one
+that lifts most, then all with what they need themselves; at the end each is left out in turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from uplift.backport.conflict_text import Difference, difference, together
+from uplift.backport.model import Conflict
+from uplift.backport.path_history import PathChange, PathHistory, touched
+from uplift.backport.pick import Picked, Picker
+from uplift.lab.git import RepositoryError
+
+_PATHS_OF_A_COMMIT = 40  #: of a commit whose conflict is at a path it does not name
+_TRIVIAL_WEIGHT = 0.05
+_TRIED_ALONE = 16  #: candidates of one conflict that are tried each by itself
+_TRIED_DEEP = 4  #: candidates that conflict themselves whose own needs are sought
+_DEPTH = 4
+_WIDENED = 24  #: commits of a file that are added when its lines tell nothing
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When the search for prerequisites ends without an answer.
+
+    :param seconds: for one requested commit.
+    :param commits: prerequisites of one requested commit.
+    """
+
+    seconds: float = 20.0
+    commits: int = 64
+
+
+@dataclass(frozen=True)
+class Need:
+    """One commit that another one needs.
+
+    :param path: the file in which they meet; ``lines`` is how many of its lines say so.
+    """
+
+    sha: str
+    for_commit: str
+    path: str
+    lines: int = 0
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one commit needs on one tree.
+
+    :param before: in the order in which they are picked, before the commit itself.
+    :param tree: what results; empty where ``conflicts`` are left.
+    :param undetermined: why the search ended before it had an answer.
+    """
+
+    sha: str
+    before: tuple[Need, ...]
+    tree: str
+    conflicts: tuple[Conflict, ...] = ()
+    undetermined: str = ""
+
+    @property
+    def enough(self) -> bool:
+        """Whether the commit merges after what it needs."""
+        return bool(self.tree)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A commit that may lift a conflict."""
+
+    need: Need
+    score: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a series went: the last pick, and after how many clean ones."""
+
+    last: Picked
+    applied: int
+    whole: bool
+
+
+class _TimeIsUp(Exception):
+    pass
+
+
+def lockstep(picker: Picker, onto: str, many: Sequence[Sequence[str]]) -> list[Outcome]:
+    """Pick several series onto one tree, the n-th commits of all in one git process."""
+    trees = [onto] * len(many)
+    outcomes: list[Outcome | None] = [None] * len(many)
+    for step in range(max(map(len, many), default=0)):
+        alive = [n for n, series in enumerate(many) if outcomes[n] is None and step < len(series)]
+        picks = picker.pick_all([(trees[n], many[n][step]) for n in alive])
+        for number, picked in zip(alive, picks, strict=True):
+            trees[number] = picked.tree
+            last = step + 1 == len(many[number])
+            if last or not picked.clean:
+                outcomes[number] = Outcome(picked, step + picked.clean, last and picked.clean)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+class Prerequisites:
+    """The search for what commits need, on trees that come after one target.
+
+    :param present: upstream commits that the target has under another name.
+    """
+
+    def __init__(
+        self,
+        picker: Picker,
+        history: PathHistory,
+        present: AbstractSet[str] = frozenset(),
+        limits: Limits | None = None,
+    ) -> None:
+        self._picker = picker
+        self._history = history
+        self._present = present
+        self._limits = limits or Limits()
+        self._candidates: dict[tuple[str, str], list[Candidate]] = {}
+
+    def of(self, sha: str, onto: str) -> Needs:
+        """Find what ``sha`` needs on the tree ``onto``."""
+        picked = self._picker.pick(onto, sha)
+        if picked.clean:
+            return Needs(sha, (), picked.tree)
+        if picked.problem:
+            return Needs(sha, (), "", undetermined=picked.problem)
+        search = _Search(self, sha, picked.onto, time.monotonic() + self._limits.seconds)
+        try:
+            return search.run()
+        except _TimeIsUp:
+            cause = f"no answer within {self._limits.seconds:g} seconds"
+            return Needs(sha, (), "", picked.conflicts, cause)
+        except RepositoryError as error:
+            return Needs(sha, (), "", picked.conflicts, f"{error.problem}: {error.cause}")
+
+    def candidates(self, picked: Picked) -> list[Candidate]:
+        """Return commits that may lift the conflicts of a pick, the likeliest first."""
+        key = (picked.onto, picked.sha)
+        if key not in self._candidates:
+            found = self._by_lines(picked)
+            self._candidates[key] = sorted(found, key=lambda c: -c.score)
+        return self._candidates[key]
+
+    def widened(self, picked: Picked) -> list[Candidate]:
+        """Return the commits that touched the conflicting files, newest first."""
+        found: dict[str, Candidate] = {}
+        for path in self._history_paths(picked):
+            changes = self._usable(path, picked.sha)
+            for change in changes[:_WIDENED]:
+                found.setdefault(change.sha, Candidate(Need(change.sha, picked.sha, path), 0.0))
+        return list(found.values())
+
+    def _by_lines(self, picked: Picked) -> list[Candidate]:
+        regions = self._picker.regions(picked.onto, picked.sha)
+        found: dict[str, Candidate] = {}
+        for conflict in picked.conflicts:
+            differing = together(difference(one) for one in regions.get(conflict.path, ()))
+            for path in self._paths_for(picked, conflict):
+                for candidate in self._of_path(picked, conflict, path, differing):
+                    known = found.get(candidate.need.sha)
+                    score = candidate.score + (known.score if known else 0)
+                    found[candidate.need.sha] = Candidate((known or candidate).need, score)
+        return list(found.values())
+
+    def _of_path(
+        self, picked: Picked, conflict: Conflict, path: str, differing: Difference
+    ) -> list[Candidate]:
+        changes = self._usable(path, picked.sha)
+        if conflict.kind == "contents" and (differing.lacks or differing.keeps):
+            return matching(changes, differing, picked.sha)
+        creators = [change for change in changes if change.creates or change.deletes]
+        chosen = creators[-1:] or changes[:_WIDENED]
+        return [Candidate(Need(c.sha, picked.sha, path), 1.0 / n) for n, c in enumerate(chosen, 1)]
+
+    def _usable(self, path: str, sha: str) -> list[PathChange]:
+        return [c for c in self._history.before(path, sha) if c.sha not in self._present]
+
+    def _paths_for(self, picked: Picked, conflict: Conflict) -> tuple[str, ...]:
+        paths = self._touched(picked.sha)
+        return (conflict.path,) if conflict.path in paths else paths[:_PATHS_OF_A_COMMIT]
+
+    def _history_paths(self, picked: Picked) -> list[str]:
+        return list(dict.fromkeys(p for c in picked.conflicts for p in self._paths_for(picked, c)))
+
+    def _touched(self, sha: str) -> tuple[str, ...]:
+        trees = self._picker.trees_of(sha)
+        return touched(self._picker.workspace, trees.base, trees.tree)
+
+    def in_order(self, shas: Iterable[str]) -> list[str]:
+        """Sort commits as upstream has them, oldest first."""
+        order = self._history.order
+        return sorted(shas, key=lambda sha: order.get(sha, -1))
+
+
+def matching(changes: Sequence[PathChange], differing: Difference, sha: str) -> list[Candidate]:
+    """Return the changes that brought or took the lines in which a target differs.
+
+    Each line speaks for the newest change that has it; a line without a word speaks softly.
+
+    :param changes: of one file, newest first.
+    """
+    scores: dict[str, float] = defaultdict(float)
+    lines: dict[str, int] = defaultdict(int)
+    paths = {change.sha: change.path for change in changes}
+    for wanted, side in ((differing.lacks, "added"), (differing.keeps, "removed")):
+        owner: dict[bytes, str] = {}
+        for change in reversed(changes):
+            owner.update(dict.fromkeys(getattr(change, side), change.sha))
+        for line in wanted:
+            if line in owner:
+                scores[owner[line]] += 1.0 if _speaks(line) else _TRIVIAL_WEIGHT
+                lines[owner[line]] += 1
+    return [Candidate(Need(c, sha, paths[c], lines[c]), score) for c, score in scores.items()]
+
+
+def _speaks(line: bytes) -> bool:
+    """Whether a line has a name of three letters or more, which a lone brace has not."""
+    letters = 0
+    for byte in line:
+        letters = letters + 1 if chr(byte).isalnum() or byte == 0x5F else 0
+        if letters == 3:
+            return True
+    return False
+
+
+class _Search:
+    """One commit on one tree."""
+
+    def __init__(
+        self, of: Prerequisites, sha: str, onto: str, deadline: float, depth: int = 0
+    ) -> None:
+        self._of = of
+        self._picker = of._picker
+        self._sha = sha
+        self._onto = onto
+        self._deadline = deadline
+        self._depth = depth
+        self._needs: dict[str, Need] = {}
+        self._banned: set[str] = set()
+
+    def run(self) -> Needs:
+        chosen = self._greedy(set())
+        if not self._outcome(chosen).whole:
+            chosen = self._closure(chosen)
+        if self._outcome(chosen).whole:
+            chosen = self._without_needless(chosen)
+        return self._answer(chosen)
+
+    def _answer(self, chosen: set[str]) -> Needs:
+        outcome = self._outcome(chosen)
+        if not outcome.whole:
+            left = self._picker.pick(self._onto, self._sha).conflicts
+            return Needs(self._sha, (), "", left)
+        before = tuple(self._needs[sha] for sha in self._of.in_order(chosen))
+        return Needs(self._sha, before, outcome.last.tree)
+
+    def _series(self, chosen: Iterable[str]) -> list[str]:
+        return [*self._of.in_order(chosen), self._sha]
+
+    def _outcome(self, chosen: Iterable[str]) -> Outcome:
+        return self._outcomes([set(chosen)])[0]
+
+    def _outcomes(self, many: Sequence[AbstractSet[str]]) -> list[Outcome]:
+        if time.monotonic() > self._deadline:
+            raise _TimeIsUp
+        return lockstep(self._picker, self._onto, [self._series(chosen) for chosen in many])
+
+    def _greedy(self, chosen: set[str]) -> set[str]:
+        """Add the candidate that lifts most, as long as one lifts anything."""
+        while True:
+            outcome = self._outcome(chosen)
+            if outcome.whole or outcome.last.sha != self._sha:
+                return chosen
+            more = self._best(chosen, outcome)
+            if more is None:
+                return chosen
+            chosen = chosen | more
+
+    def _best(self, chosen: set[str], outcome: Outcome) -> AbstractSet[str] | None:
+        """Return the candidate that lifts most, or else one with what it needs itself."""
+        tried = self._fresh(self._of.candidates(outcome.last), chosen)[:_TRIED_ALONE]
+        self._needs.update({c.need.sha: c.need for c in tried if c.need.sha not in self._needs})
+        alone = [frozenset({c.need.sha}) for c in tried]
+        outcomes = self._outcomes([chosen | one for one in alone])
+        now = self._picker.conflict_count(outcome.last)
+        gains = [self._gain(now, after) for after in outcomes]
+        if gains and max(gains) > 0:
+            return alone[gains.index(max(gains))]
+        blocked = [after.last for after in outcomes if after.last.sha != self._sha]
+        return self._with_own_needs(chosen, outcome, blocked)
+
+    def _gain(self, now: int, after: Outcome) -> float:
+        """Return how many conflicts of ``now`` a series lifted; all of them counts half more."""
+        if after.last.sha != self._sha or after.last.problem:
+            return 0
+        return now - self._picker.conflict_count(after.last) + (0.5 if after.whole else 0)
+
+    def _with_own_needs(
+        self, chosen: set[str], outcome: Outcome, blocked: Sequence[Picked]
+    ) -> AbstractSet[str] | None:
+        """Return the first candidate that lifts something once its own needs are there."""
+        if self._depth >= _DEPTH:
+            return None
+        now = self._picker.conflict_count(outcome.last)
+        for candidate in self._promising(blocked)[:_TRIED_DEEP]:
+            search = _Search(
+                self._of, candidate, outcome.last.onto, self._deadline, self._depth + 1
+            )
+            needs = search.run()
+            if not needs.enough:
+                continue
+            more = {candidate, *(need.sha for need in needs.before)}
+            if self._gain(now, self._outcome(chosen | more)) > 0:
+                for need in needs.before:
+                    self._needs.setdefault(need.sha, need)
+                return more
+        return None
+
+    def _promising(self, blocked: Sequence[Picked]) -> list[str]:
+        """Sort commits that conflict themselves by what would be left if they were forced in."""
+        forced = [picked for picked in blocked if picked.conflicts]
+        after = self._picker.pick_all([(picked.tree, self._sha) for picked in forced])
+        left = [self._picker.conflict_count(picked) for picked in after]
+        return [forced[n].sha for n in sorted(range(len(forced)), key=left.__getitem__)]
+
+    def _fresh(self, found: Iterable[Candidate], chosen: AbstractSet[str]) -> list[Candidate]:
+        skipped = chosen | self._banned | {self._sha}
+        return [c for c in found if c.need.sha not in skipped]
+
+    def _closure(self, chosen: set[str]) -> set[str]:
+        """Add all candidates of whatever conflicts first, until nothing does."""
+        widened: set[str] = set()
+        while len(chosen) <= self._of._limits.commits:
+            outcome = self._outcome(chosen)
+            if outcome.whole:
+                return chosen
+            at = outcome.last
+            more = self._fresh(self._of.candidates(at), chosen) if at.conflicts else []
+            if not more and at.sha == self._sha and at.sha not in widened:
+                widened.add(at.sha)
+                more = self._fresh(self._of.widened(at), chosen)
+            if more:
+                self._needs.update({c.need.sha: c.need for c in more if c.need.sha not in chosen})
+                chosen = chosen | {c.need.sha for c in more}
+            elif at.sha == self._sha:
+                return chosen
+            else:
+                self._banned.add(at.sha)
+                chosen = chosen - {at.sha}
+        return chosen
+
+    def _without_needless(self, chosen: set[str]) -> set[str]:
+        """Leave out halves, quarters… and at last single commits, until each is needed."""
+        size = max(1, len(chosen) // 2)
+        while chosen:
+            ordered = self._of.in_order(chosen)
+            fewer = [
+                chosen - set(ordered[start : start + size]) for start in range(0, len(chosen), size)
+            ]
+            outcomes = self._outcomes(fewer)
+            good = [one for one, outcome in zip(fewer, outcomes, strict=True) if outcome.whole]
+            if good:
+                chosen = good[-1]
+                size = max(1, min(size, len(chosen) // 2))
+            elif size == 1:
+                break
+            else:
+                size = max(1, size // 2)
+        return chosen
