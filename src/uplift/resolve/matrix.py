@@ -18,11 +18,12 @@ from uplift.catalog.since import load_since
 from uplift.facts.model import Fact, Facts, Missing
 from uplift.resolve.chip_side import ChipSide, chip_side, silicon_status
 from uplift.resolve.compose import completed, compose
+from uplift.resolve.guest_versions import newer_for_guests
 from uplift.resolve.model import Resolution, Status, Stop, Verdict
 from uplift.resolve.plan_facts import PlanFacts
 from uplift.resolve.predicate import Outcome, ask, judge, version_key
 from uplift.resolve.predict.versions import TABLE
-from uplift.resolve.resolve import Resolver, Unasked
+from uplift.resolve.resolve import NOT_PASSED_ON, Resolver, Unasked
 from uplift.resolve.scan import features_for
 
 
@@ -204,6 +205,9 @@ def _refined(found: UseVerdict, resolution: Resolution, facts: PlanFacts) -> Use
     if verdict is not None and stop.layer is Layer.KERNEL_BUILD:
         return _missing_option(told, stop, verdict, facts)
     if verdict is not None and stop.layer is Layer.VIRTUALIZATION:
+        newer = newer_for_guests(need.needs, facts) if need and stop.kind == NOT_PASSED_ON else None
+        if newer is not None:
+            return told._replace(stop=newer.stop(stop, facts), since=newer.since)
         return _missing_in_kvm(told, stop, verdict, facts)
     return told
 

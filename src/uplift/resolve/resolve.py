@@ -217,7 +217,7 @@ class _Judge(NamedTuple):
 
     def _not_passed_on(self, need: LayerNeed, outcome: Outcome, after: str = "") -> Verdict:
         told = reason(outcome, cite=False)
-        stop = Stop(need.name, told, "not-passed-on", self._owner(need), need.remedy)
+        stop = Stop(need.name, told, NOT_PASSED_ON, self._owner(need), need.remedy)
         return self._verdict(need, Status.STOPPED, outcome, Why("", outcome, after), stop)
 
     def _explained(self, need: LayerNeed, cause: Cause, outcome: Outcome, when: Outcome) -> Verdict:
@@ -274,6 +274,9 @@ class _Judge(NamedTuple):
         stop = stop._replace(labels=need.labels) if stop and need.labels else stop
         return Verdict(need.name, status, outcome, captures, why, stop, need.labels)
 
+
+#: The kind of a stop for which the catalog knows no cause.
+NOT_PASSED_ON = "not-passed-on"
 
 #: What guests do not get stops nothing on the host.
 _GUESTS = Layer.VIRTUALIZATION
