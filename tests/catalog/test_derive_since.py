@@ -280,6 +280,7 @@ def test_gcc_options_of_each_architecture_are_read():
             'AARCH64_OPT_EXTENSION("ext", E, (), (), (), "")\n'
             'AARCH64_OPT_EXTENSION_ALIAS("alias", A, (E), (), (), "")\n'
         ),
+        "gcc/config/aarch64/aarch64.opt": "mbranch-protection=\nTarget RejectNegative Joined\n",
         "gcc/config/riscv/riscv-profiles.def": 'RISCV_PROFILE("rvx1u64",  "rv64i")\n',
         "gcc/config/riscv/riscv-ext.def": "DEFINE_RISCV_EXT(\n  /* NAME */ zmade,\n  /* U */ Z)\n",
     }
@@ -288,6 +289,7 @@ def test_gcc_options_of_each_architecture_are_read():
         "-mcpu=core-x",
         "-march=armv8-a+ext",
         "-march=armv8-a+alias",
+        "-mbranch-protection=standard",
         "-march=rvx1u64",
         "-march=rv64gc_zmade",
     }

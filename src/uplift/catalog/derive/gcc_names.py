@@ -14,6 +14,7 @@ X86_CPUS = ("gcc/common/config/i386/i386-common.cc", "gcc/common/config/i386/i38
 ARM64_CORES = "gcc/config/aarch64/aarch64-cores.def"
 ARM64_ARCHES = "gcc/config/aarch64/aarch64-arches.def"
 ARM64_EXTENSIONS = "gcc/config/aarch64/aarch64-option-extensions.def"
+ARM64_OPTIONS = "gcc/config/aarch64/aarch64.opt"
 RISCV_CORES = "gcc/config/riscv/riscv-cores.def"
 RISCV_COMMON = (
     "gcc/common/config/riscv/riscv-common.cc",
@@ -69,7 +70,7 @@ def x86_options(files: Files) -> Iterator[tuple[str, str]]:
 
 
 def arm64_options(files: Files) -> Iterator[tuple[str, str]]:
-    """Yield cores, architectures, and extensions as ``-march=armv8-a+NAME``."""
+    """Yield cores, architectures, extensions as ``-march=armv8-a+NAME``, branch protection."""
     for path, macro, option in (
         (ARM64_CORES, "CORE", "-mcpu="),
         (ARM64_ARCHES, "ARCH", "-march="),
@@ -78,6 +79,12 @@ def arm64_options(files: Files) -> Iterator[tuple[str, str]]:
         text = without_comments(files.get(path, ""))
         for name in re.findall(rf"^AARCH64_{macro}\s*\(\"([^\"]+)\"", text, re.MULTILINE):
             yield path, option + name
+    if _BRANCH_PROTECTION.search(files.get(ARM64_OPTIONS, "")):
+        yield ARM64_OPTIONS, "-mbranch-protection=standard"
+
+
+#: Its values are in C code, ``standard`` among them from the first on.
+_BRANCH_PROTECTION = re.compile(r"^mbranch-protection=\nTarget\b", re.MULTILINE)
 
 
 _OLD_EXTENSIONS = re.compile(r"riscv_ext_version_table\[\]\s*=\s*\{(.*?)^\};", re.DOTALL | re.M)
@@ -111,6 +118,7 @@ GCC = Project(
         ARM64_CORES,
         ARM64_ARCHES,
         ARM64_EXTENSIONS,
+        ARM64_OPTIONS,
         RISCV_CORES,
         RISCV_PROFILES,
         *RISCV_COMMON,

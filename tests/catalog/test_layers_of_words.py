@@ -1,0 +1,68 @@
+"""What the layers of arm64 and RISC-V features say of versions is what the tables say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from uplift.catalog.load import load_catalog
+from uplift.catalog.model import Feature, Layer, LayerNeed
+from uplift.catalog.predicate import tests as asked_of
+from uplift.catalog.since import load_since
+from uplift.resolve.guest_versions import first_release
+
+FEATURES = [f for f in load_catalog().features if f.id.startswith(("arm64/", "riscv/"))]
+COMPILERS = {"compiler.gcc.accepts": "gcc", "compiler.clang.accepts": "llvm"}
+
+
+def layers(name: Layer) -> Iterator[tuple[Feature, LayerNeed]]:
+    for feature in FEATURES:
+        yield from ((feature, need) for need in feature.layers if need.name is name)
+
+
+def test_a_kernel_that_lifts_a_stop_is_the_first_that_reports_the_word():
+    tables = load_since()
+    told = 0
+    for feature, need in layers(Layer.KERNEL):
+        named = re.fullmatch(
+            r"boot Linux ([\d.]+) or later, which reports (\S+)",
+            need.remedy.do if need.remedy else "",
+        )
+        if named is None:
+            continue
+        kind = "riscv-isa" if feature.id.startswith("riscv/") else "arm64-hwcap"
+        since = tables["linux", kind, feature.arch[0]][named[2]]
+        assert named[1] == first_release(since), feature.id
+        assert need.since and need.since.version == named[1], feature.id
+        told += 1
+    assert told > 100
+
+
+def test_no_layer_asks_one_compiler_only_for_an_option_that_the_other_accepts():
+    tables = load_since()
+    for feature, need in layers(Layer.TOOLCHAIN):
+        asked = {(test.fact, str(test.operand)) for test in asked_of(need.needs)}
+        for fact, project in COMPILERS.items():
+            known = tables[project, "option", feature.arch[0]]
+            options = {option for _, option in asked if known.get(option)}
+            lacking = {option for option in options if (fact, option) not in asked}
+            assert not lacking, f"{feature.id} does not ask {project} for {lacking}"
+
+
+@pytest.mark.parametrize("feature", ["riscv/zicbom", "riscv/zicbop", "riscv/zicboz"])
+def test_cache_block_operations_are_rebuilt_with_gcc_13(feature: str):
+    (need,) = (need for found, need in layers(Layer.TOOLCHAIN) if found.id == feature)
+    word = feature.removeprefix("riscv/")
+    assert ("compiler.gcc.accepts", f"-march=rv64gc_{word}") in {
+        (test.fact, test.operand) for test in asked_of(need.needs)
+    }
+    assert load_since()["gcc", "option", "riscv64"][f"-march=rv64gc_{word}"].has("13.2.0")
+
+
+@pytest.mark.parametrize("feature", ["arm64/bti", "arm64/pac-address"])
+def test_gcc_protects_branches_in_every_release_of_the_catalog(feature: str):
+    (need,) = (need for found, need in layers(Layer.TOOLCHAIN) if found.id == feature)
+    (option,) = (str(test.operand) for test in asked_of(need.needs))
+    assert load_since()["gcc", "option", "arm64"][option].has("11.2.0")
