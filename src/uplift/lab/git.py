@@ -167,6 +167,11 @@ def _run(
         ) from error
 
 
+def run_in(repository: Repository, *arguments: str, stdin: bytes = b"") -> process.Result:
+    """Run git in a repository itself, to its end, without its hooks; for what is written there."""
+    return _run(arguments, repository.directory, stdin, {"GIT_DIR": str(repository.directory)})
+
+
 class Workspace:
     """A git directory of ours over the objects of one or more repositories.
 
