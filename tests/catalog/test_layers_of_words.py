@@ -11,7 +11,10 @@ from uplift.catalog.load import load_catalog
 from uplift.catalog.model import Feature, Layer, LayerNeed
 from uplift.catalog.predicate import tests as asked_of
 from uplift.catalog.since import load_since
+from uplift.facts.model import Fact, Facts, Missing, ParserIndex, Snapshot, Value
+from uplift.facts.parsers import all_parsers
 from uplift.resolve.guest_versions import first_release
+from uplift.resolve.predicate import judge
 
 FEATURES = [f for f in load_catalog().features if f.id.startswith(("arm64/", "riscv/"))]
 COMPILERS = {"compiler.gcc.accepts": "gcc", "compiler.clang.accepts": "llvm"}
@@ -66,3 +69,62 @@ def test_gcc_protects_branches_in_every_release_of_the_catalog(feature: str):
     (need,) = (need for found, need in layers(Layer.TOOLCHAIN) if found.id == feature)
     (option,) = (str(test.operand) for test in asked_of(need.needs))
     assert load_since()["gcc", "option", "arm64"][option].has("11.2.0")
+
+
+def kernels(feature: str, release: str, midr: int = 0) -> bool | None:
+    """Return whether Linux ``release`` uses a feature of the core ``midr``."""
+    (need,) = (need for found, need in layers(Layer.KERNEL) if found.id == f"arm64/{feature}")
+    return judge(need.needs, Told({"kernel.release": release, "arm64.midr": midr})).holds
+
+
+class Told(Facts):
+    """Facts that a test tells, and no others."""
+
+    def __init__(self, told: dict[str, Value]) -> None:
+        super().__init__(Snapshot({}), ParserIndex(all_parsers()))
+        self._told = told
+
+    def _find(self, name: str) -> Fact | Missing:
+        return Fact(name, self._told[name], "told") if name in self._told else Missing(name, "")
+
+
+@pytest.mark.parametrize(
+    ("feature", "lacks", "has"),
+    [
+        ("s1pie", "6.1.4", "6.5.13"),
+        ("hcx", "6.1.4", "6.5.13"),
+        ("evt", "6.1.4", "6.5.13"),
+        ("fgt", "6.5.13", "6.8.1"),
+        ("gicv5", "6.14.0", "6.17.8"),
+        ("nv2", "6.14.0", "6.17.8"),
+    ],
+)
+def test_what_the_kernel_itself_uses_begins_with_a_version(feature: str, lacks: str, has: str):
+    assert kernels(feature, lacks) is False
+    assert kernels(feature, has) is True
+
+
+def test_linux_used_the_user_access_override_until_it_dropped_set_fs():
+    assert kernels("uao", "5.10.262") is True
+    assert kernels("uao", "5.15.0") is False
+
+
+@pytest.mark.parametrize("feature", ["hpds", "d128", "xs", "the", "tlbi-os"])
+def test_what_no_linux_uses_stops_at_the_kernel(feature: str):
+    assert kernels(feature, "7.2.13") is False
+
+
+@pytest.mark.parametrize(
+    ("core", "release", "uses"),
+    [
+        (0x410FD840, "6.14.0", False),  # Neoverse V3
+        (0x410FD840, "6.17.8", True),
+        (0xC00FAC30, "6.17.8", False),  # Ampere1
+        (0xC00FAC30, "6.18.15", True),
+        (0x410FD4F0, "7.2.13", False),  # Neoverse V2
+    ],
+)
+def test_break_before_make_is_left_out_on_the_cores_that_linux_lists(
+    core: int, release: str, uses: bool
+):
+    assert kernels("bbml2", release, core) is uses
