@@ -40,6 +40,9 @@ def message_of(raw: bytes) -> str:
 
 def split_message(message: str) -> tuple[str, str]:
     """Split a message as git does: the first paragraph on one line, and the rest."""
+    head, _, rest = message.partition("\n\n")
+    if head and "\n" not in head and not head.isspace():
+        return " ".join(head.split()), rest.strip("\n")
     subject, _, body = re.sub(r"^(?:[ \t]*\n)+", "", message).partition("\n")
     lines = body.split("\n")
     taken = next((n for n, line in enumerate(lines) if not line.strip()), len(lines))

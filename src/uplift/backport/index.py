@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,20 +12,29 @@ from typing import Any
 
 from uplift.backport import index_build, index_schema
 from uplift.backport.commit_text import read_commit
-from uplift.backport.model import Commit, Reference, ReferenceKind
-from uplift.backport.titles import plain_title
+from uplift.backport.index_build import KINDS, transaction
+from uplift.backport.model import Commit, Reference
+from uplift.backport.patches import Patch, read_patches
+from uplift.backport.titles import plain_title, title_key
 from uplift.lab.git import MissingObject, Workspace
-from uplift.lab.process import Pipe
 
 _SHORTEST = 7
 _ASKED = 500  #: values of one query (SQLite's own limit is 999 before 3.32)
+_REFERENCE = "kind, named, r.title, place, line"
+_INDEXED = (
+    "select sha, title, email, authored, committed, parents, paths "
+    "from commits join person on person.id = person"
+)
 
 
 @dataclass(frozen=True)
 class Indexed:
     """What the index itself knows of a commit.
 
-    :param title: as titles are compared; :param authored: seconds since 1970.
+    :param title: as titles are compared.
+    :param authored: seconds since 1970, as ``committed``.
+    :param paths: how many paths it touches; -1 where its trees, or its parents, are missing.
+    :param path_set: the numbers of these paths, packed: equal for commits that touch the same.
     """
 
     sha: str
@@ -32,6 +42,20 @@ class Indexed:
     email: str
     authored: int
     paths: int
+    committed: int = 0
+    parents: int = 1
+    path_set: bytes = b""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An object that the repository lacks: its name, and what it is where that is known.
+
+    :param kind: ``commit``, ``tree``, ``trees`` (some below that commit's), ``damaged``.
+    """
+
+    sha: str
+    kind: str
 
 
 class Index:
@@ -84,15 +108,20 @@ class Index:
         """Return what the index knows of each of ``shas`` that it has."""
         found: dict[str, Indexed] = {}
         for marks, values in _chunks(shas):
-            query = f"select sha, title, email, authored, paths from commits where sha in ({marks})"  # noqa: S608
-            for row in self._connection.execute(query, values):
-                found[row[0]] = Indexed(*row)
+            for row in self._connection.execute(f"{_INDEXED} where sha in ({marks})", values):
+                known = _indexed(row)
+                found[known.sha] = known
         return found
+
+    def missing(self) -> tuple[Missing, ...]:
+        """Return what the repository lacks, as far as reading the commits met it."""
+        rows = self._connection.execute("select sha, kind from missing order by sha")
+        return tuple(Missing(*row) for row in rows)
 
     def references_of(self, sha: str) -> tuple[tuple[Reference, str], ...]:
         """Return what the message of ``sha`` names, each with the sha it resolves to, or empty."""
         return tuple(
-            (reference, self.expand(reference.named))
+            (reference, self.resolved(reference))
             for reference in self.references([sha]).get(sha, ())
         )
 
@@ -101,135 +130,173 @@ class Index:
         found: dict[str, list[Reference]] = {}
         for marks, values in _chunks(shas):
             query = (
-                "select sha, kind, named, r.title, place, line from reference r "  # noqa: S608
+                f"select sha, {_REFERENCE} from reference r "  # noqa: S608
                 f"join commits on commits.id = commit_id where sha in ({marks}) order by r.rowid"
             )
             for sha, *rest in self._connection.execute(query, values):
-                found.setdefault(sha, []).append(_reference(*rest))
+                found.setdefault(sha.hex(), []).append(_reference(*rest))
         return {sha: tuple(named) for sha, named in found.items()}
 
     def references_to(self, sha: str) -> tuple[tuple[str, Reference], ...]:
         """Return who names ``sha``; by its title where the sha written there names nothing."""
         prefixes = [sha[:length] for length in range(_SHORTEST, len(sha) + 1)]
         marks = ",".join("?" * len(prefixes))
-        fields = "commits.sha, kind, named, r.title, place, line"
-        joined = "reference r join commits on commits.id = commit_id"
-        query = f"select {fields} from {joined} where named in ({marks})"  # noqa: S608
-        named = [_named_by(row) for row in self._connection.execute(query, prefixes)]
-        mine = "r.title != '' and r.title = (select title from commits where sha = ?)"
-        query = f"select {fields} from {joined} where {mine}"  # noqa: S608
-        titled = [_named_by(row) for row in self._connection.execute(query, (sha,))]
-        seen = {(commit, reference.line) for commit, reference in named}
-        named += [
+        query = f"select commits.sha, {_REFERENCE} from reference r join commits on id = commit_id"  # noqa: S608
+        found = self._connection.execute(f"{query} where named in ({marks})", prefixes)
+        named = [(row[0].hex(), _reference(*row[1:])) for row in found]
+        mine = "r.title_key != 0 and r.title_key = (select title_key from commits where sha = ?)"
+        found = self._connection.execute(f"{query} where {mine}", (_packed(sha),))
+        titled = [(row[0].hex(), _reference(*row[1:])) for row in found]
+        here = [pair for pair in named if self.resolved(pair[1]) in ("", sha)]
+        seen = {(commit, reference.line) for commit, reference in here}
+        here += [
             (commit, reference)
             for commit, reference in titled
             if (commit, reference.line) not in seen and not self.expand(reference.named)
         ]
-        return tuple(named)
+        return tuple(here)
 
     def expand(self, prefix: str) -> str:
         """Return the one sha that begins with ``prefix``; empty where none or several do."""
-        if len(prefix) < _SHORTEST:
-            return ""
-        query = "select sha from commits where sha >= ? and sha < ? limit 2"
-        rows = self._connection.execute(query, (prefix, f"{prefix}g")).fetchall()
-        return str(rows[0][0]) if len(rows) == 1 else ""
+        shas = self._beginning(prefix, 2)
+        return shas[0] if len(shas) == 1 else ""
+
+    def resolved(self, reference: Reference) -> str:
+        """Return the one commit that ``reference`` names; empty where none or several fit.
+
+        Of several that begin with an abbreviated sha, the one with the title that stands beside it
+        is meant.
+        """
+        shas = self._beginning(reference.named, 20)
+        if len(shas) > 1 and reference.title:
+            title = plain_title(reference.title)
+            shas = [sha for sha, known in self.known(shas).items() if known.title == title]
+        return shas[0] if len(shas) == 1 else ""
+
+    def _beginning(self, prefix: str, limit: int) -> list[str]:
+        if not _SHORTEST <= len(prefix) <= 64:
+            return []
+        even = len(prefix) & ~1
+        low = _packed(prefix[:even])
+        high = _after(low)
+        query = "select sha from commits where sha >= ? and sha < ? order by sha"
+        if high is None:
+            query, values = "select sha from commits where sha >= ? order by sha", (low,)
+        else:
+            values = (low, high)  # type: ignore[assignment]
+        rows = self._connection.execute(query, values)
+        return list(
+            islice((sha for (raw,) in rows if (sha := raw.hex()).startswith(prefix)), limit)
+        )
 
     def titled(self, subject: str) -> tuple[str, ...]:
         """Return the commits of that title, spaces, case and ``[tags]`` levelled."""
-        return self._shas("title = ?", plain_title(subject))
+        title = plain_title(subject)
+        return self._shas("title_key = ? and title = ?", title_key(title), title)
 
     def authored(self, email: str, time: int) -> tuple[str, ...]:
         """Return what that author wrote at that second."""
-        return self._shas("authored = ? and email = ?", time, email.casefold())
+        mine = "authored = ? and person = (select id from person where email = ?)"
+        return self._shas(mine, time, email.casefold())
 
     def touching(self, path: bytes | str) -> tuple[str, ...]:
-        """Return the commits that touch ``path``."""
+        """Return the commits that touch ``path``, the oldest first."""
         name = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
-        query = (
-            "select sha from commits join touch on commit_id = id "
-            "where path_id = (select id from path where name = ?) order by id"
-        )
-        return tuple(row[0] for row in self._connection.execute(query, (name,)))
+        query = "select commits from posting where path_id = (select id from path where name = ?)"
+        numbers = array("I")
+        for (packed,) in self._connection.execute(query, (name,)):
+            numbers.frombytes(packed)
+        found: list[tuple[int, int, str]] = []
+        for marks, values in _chunks(numbers):
+            query = f"select committed, -id, sha from commits where id in ({marks})"  # noqa: S608
+            rows = self._connection.execute(query, values)
+            found += [(committed, place, sha.hex()) for committed, place, sha in rows]
+        return tuple(sha for _, _, sha in sorted(found))
 
     def paths_of(self, sha: str) -> tuple[bytes, ...]:
         """Return the paths that ``sha`` touches; none of a merge."""
-        query = (
-            "select name from path join touch on path_id = path.id "
-            "where commit_id = (select id from commits where sha = ?) order by name"
-        )
-        return tuple(row[0] for row in self._connection.execute(query, (sha,)))
+        query = "select paths from commits where sha = ?"
+        row = self._connection.execute(query, (_packed(sha),)).fetchone()
+        numbers = array("I", row[0] if row and row[0] else b"")
+        names: list[bytes] = []
+        for marks, values in _chunks(numbers):
+            query = f"select name from path where id in ({marks})"  # noqa: S608
+            names += [name for (name,) in self._connection.execute(query, values)]
+        return tuple(sorted(names))
 
     def patch_ids(self, shas: Iterable[str]) -> dict[str, str]:
         """Return the stable patch-id (git-patch-id(1)) of each commit that has one; kept once made.
 
-        A merge and an empty commit have none.
+        A merge and an empty commit have none, nor one whose patch cannot be made or is too large.
         """
-        wanted = list(dict.fromkeys(shas))
-        found = self._stored_patch_ids(wanted)
-        missing = [sha for sha in wanted if sha not in found]
-        if missing:
-            made = dict(_patch_ids(self.workspace, missing))
-            found.update({sha: made.get(sha, "") for sha in missing})
-            self._store_patch_ids([(made.get(sha, ""), sha) for sha in missing])
-        return {sha: patch for sha, patch in found.items() if patch}
+        return {sha: patch.patch_id for sha, patch in self.patches(shas).items() if patch.patch_id}
 
     def patch_id(self, sha: str) -> str:
         """Return the stable patch-id of ``sha``; empty where it has none."""
         return self.patch_ids([sha]).get(sha, "")
 
-    def _stored_patch_ids(self, shas: Sequence[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for marks, values in _chunks(shas):
-            query = (
-                "select sha, patch from patch join commits on commits.id = commit_id "  # noqa: S608
-                f"where sha in ({marks})"
-            )
-            found.update(self._connection.execute(query, values))
+    def patches(self, shas: Iterable[str]) -> dict[str, Patch]:
+        """Return what each commit changes, kept once made; one that git cannot make is left out."""
+        wanted = list(dict.fromkeys(shas))
+        found = self._stored_patches(wanted)
+        lacking = [sha for sha in wanted if sha not in found]
+        for made in _groups(read_patches(self.workspace, lacking)):
+            self._store_patches(made)
+            found.update((patch.sha, patch) for patch in made)
         return found
 
-    def _store_patch_ids(self, rows: list[tuple[str, str]]) -> None:
-        self._connection.execute("begin immediate")
-        self._connection.executemany(
-            "insert or replace into patch (commit_id, patch) "
-            "select id, ? from commits where sha = ?",
-            rows,
-        )
-        self._connection.execute("commit")
+    def _stored_patches(self, shas: Sequence[str]) -> dict[str, Patch]:
+        found: dict[str, Patch] = {}
+        for marks, values in _chunks(shas):
+            query = (
+                "select sha, patch, lines from patch join commits on commits.id = commit_id "  # noqa: S608
+                f"where sha in ({marks})"
+            )
+            for sha, patch, lines in self._connection.execute(query, values):
+                found[sha.hex()] = Patch(sha.hex(), patch.hex(), lines)
+        return found
+
+    def _store_patches(self, made: Sequence[Patch]) -> None:
+        rows = [(bytes.fromhex(p.patch_id), p.lines, bytes.fromhex(p.sha)) for p in made]
+        with transaction(self._connection):
+            self._connection.executemany(
+                "insert or replace into patch select id, ?, ? from commits where sha = ?", rows
+            )
 
     def _shas(self, condition: str, *values: object) -> tuple[str, ...]:
-        query = f"select sha from commits where {condition} order by id"  # noqa: S608
-        return tuple(row[0] for row in self._connection.execute(query, values))
+        query = f"select sha from commits where {condition} order by committed, id desc"  # noqa: S608
+        return tuple(row[0].hex() for row in self._connection.execute(query, values))
 
 
-def _reference(kind: str, named: str, title: str, place: str, line: int) -> Reference:
-    return Reference(ReferenceKind(kind), named, title, place, line)
+def _packed(sha: str) -> bytes:
+    try:
+        return bytes.fromhex(sha)
+    except ValueError:
+        return b""  # no sha at all: nothing has it
 
 
-def _named_by(row: tuple[str, str, str, str, str, int]) -> tuple[str, Reference]:
-    return row[0], _reference(*row[1:])
+def _after(prefix: bytes) -> bytes | None:
+    """Return the lowest bytes above all that begin with ``prefix``; None where there are none."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
 
-def _chunks(shas: Iterable[str]) -> Iterator[tuple[str, list[Any]]]:
-    left = iter(shas)
-    while values := list(islice(left, _ASKED)):
-        yield ",".join("?" * len(values)), values
+def _indexed(row: tuple[bytes, str, str, int, int, int, bytes | None]) -> Indexed:
+    sha, title, email, authored, committed, parents, paths = row
+    count = -1 if paths is None else len(paths) // 4
+    return Indexed(sha.hex(), title, email, authored, count, committed, parents, paths or b"")
 
 
-def _patch_ids(workspace: Workspace, shas: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the patch-ids of commits: one git makes the patches, another reads them."""
-    lines = [f"{sha}\n".encode() for sha in shas]
-    diff = ("diff-tree", "--stdin", "-p", "-r", "--root", "--no-ext-diff", "--no-textconv")
-    with (
-        workspace.stream(*diff, "--no-renames", "--full-index", feed=lines) as patches,
-        workspace.stream("patch-id", "--stable", feed=_pieces(patches)) as ids,
-    ):
-        for line in ids.stdout:
-            patch, _, sha = line.decode("ascii", "replace").strip().partition(" ")
-            if sha:
-                yield sha, patch
+def _reference(kind: int, named: str, title: str, place: str, line: int) -> Reference:
+    return Reference(KINDS[kind], named, title, place, line)
 
 
-def _pieces(patches: Pipe) -> Iterator[bytes]:
-    while piece := patches.stdout.read1(1 << 18):  # type: ignore[attr-defined]
-        yield piece
+def _chunks(values: Iterable[str] | Iterable[int]) -> Iterator[tuple[str, list[Any]]]:
+    left = (_packed(value) if isinstance(value, str) else value for value in values)
+    while part := list(islice(left, _ASKED)):
+        yield ",".join("?" * len(part)), part
+
+
+def _groups(patches: Iterator[Patch]) -> Iterator[list[Patch]]:
+    while part := list(islice(patches, _ASKED)):
+        yield part

@@ -1,224 +1,272 @@
-"""Read what is new in a workspace into its index: each commit object once, no patch at all.
+"""Bring the index of a workspace up to date: what the branches have that was not read before.
 
-Two git processes are fed the same list: ``cat-file --batch`` gives the commits, ``diff-tree`` the
-paths they touch (trees only). What was read is kept every few thousand commits, so that an
-interrupted build goes on where it was.
+A few thousand commits are stored at a time, whole or not at all, so that an interrupted build goes
+on where it was. One process writes; another that wants to waits for it. Memory does not grow with
+history: names are looked up in the file where the ones kept at hand do not have them.
 """
 
 from __future__ import annotations
 
-import re
+import fcntl
 import sqlite3
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
 
-from uplift.backport.commit_text import message_of, read_commit
-from uplift.backport.model import Commit, Reference
-from uplift.backport.titles import plain_title
+from uplift.backport.commit_text import split_message
+from uplift.backport.index_log import Interrupted, Logged, read_log, salvage
+from uplift.backport.model import Reference, ReferenceKind
+from uplift.backport.titles import plain_title, title_key
 from uplift.backport.trailers import references
-from uplift.lab.git import RepositoryError, Workspace
-from uplift.lab.process import Pipe
+from uplift.lab.git import Workspace
 
 Progress = Callable[[int, int], None]
 
-_BATCH = 5000
-_MAX_COMMIT = 4 << 20
-_MAX_PATHS = 20_000  #: of one commit that are kept: beyond, it is an import, not a change
-_MAX_HEADER = 4096
-_SHA = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+KINDS = tuple(ReferenceKind)  #: a kind is stored as its place here; a change needs a new version
 
+_Value = TypeVar("_Value")
 
-@dataclass(frozen=True)
-class Read:
-    """One commit and the paths it touches; ``paths`` is None where its trees are missing."""
-
-    commit: Commit
-    references: tuple[Reference, ...]
-    paths: tuple[bytes, ...] | None
+_BATCH = 2000
+_AT_HAND = 200_000  #: names whose numbers are kept in memory
+_ASKED = 500  #: values of one query (SQLite's own limit is 999 before 3.32)
 
 
 def update(
     workspace: Workspace, connection: sqlite3.Connection, progress: Progress | None = None
 ) -> int:
-    """Bring the index up to date with every branch and tag; return how many commits were new.
+    """Read what is new in the workspace; return how many commits that were.
 
-    :param progress: called with how many commits were read and how many there are to read.
-    :raises RepositoryError: git cannot list the commits.
+    :param progress: called with how many commits were read, and 0: git does not say of how many.
+    :raises RepositoryError: git cannot read the repository.
     """
-    tips = set(workspace.refs().values())
-    seen = {tip for (tip,) in connection.execute("select tip from seen")}
-    if tips == seen:
+    tips = frozenset(workspace.refs().values())
+    cut = _cut(workspace)
+    if _is_current(connection, tips, cut):
         return 0
-    new = list(_unknown(connection, _new_commits(workspace, tips - seen, seen)))
-    _read_all(workspace, connection, new, progress)
-    with _transaction(connection):
-        connection.execute("delete from seen")
-        connection.executemany("insert into seen values (?)", [(tip,) for tip in tips])
-    return len(new)
+    with _alone(workspace.directory / "index.lock"):
+        if _is_current(connection, tips, cut):  # another process has done it meanwhile
+            return 0
+        return _Build(workspace, connection, cut, progress).run(tips)
 
 
-def _transaction(connection: sqlite3.Connection) -> _Transaction:
-    return _Transaction(connection)
+def _is_current(connection: sqlite3.Connection, tips: frozenset[str], cut: frozenset[str]) -> bool:
+    seen = {tip for (tip,) in connection.execute("select tip from seen")}
+    return seen == tips and _noted(connection, "cut") == _digest(cut)
 
 
-class _Transaction:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+def _cut(workspace: Workspace) -> frozenset[str]:
+    """Return where shallow clones were cut."""
+    try:
+        return frozenset((workspace.directory / "shallow").read_text("ascii").split())
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _digest(names: Collection[str]) -> str:
+    return sha256("\n".join(sorted(names)).encode()).hexdigest() if names else ""
+
+
+def _noted(connection: sqlite3.Connection, name: str) -> str:
+    row = connection.execute("select value from note where name = ?", (name,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock that one builder at a time has; it falls with the process."""
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Store all that is written in the block, or nothing of it."""
+    connection.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+class _Build:
+    """One run of the builder."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        connection: sqlite3.Connection,
+        cut: frozenset[str],
+        progress: Progress | None,
+    ) -> None:
+        self._workspace = workspace
         self._connection = connection
+        self._cut = cut
+        self._progress = progress or (lambda done, total: None)
+        self._paths = _Numbers(connection, "path", "name")
+        self._people = _Numbers(connection, "person", "email")
+        self._missing: list[tuple[str, str]] = []
+        self._next = int(connection.execute("select ifnull(max(id), 0) from commits").fetchone()[0])
 
-    def __enter__(self) -> None:
-        self._connection.execute("begin immediate")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._connection.execute("commit" if kind is None else "rollback")
-
-
-def _new_commits(workspace: Workspace, tips: set[str], seen: set[str]) -> Iterator[str]:
-    wanted = "".join(chain((f"{tip}\n" for tip in tips), (f"^{tip}\n" for tip in seen)))
-    options = ("rev-list", "--ignore-missing", "--topo-order", "--reverse", "--stdin")
-    with workspace.stream(*options, feed=[wanted.encode()]) as listing:
-        for line in listing.stdout:
-            if _SHA.fullmatch(line.strip()):
-                yield line.strip().decode()
-        if listing.finish():
-            raise RepositoryError(
-                "cannot list the commits", listing.complaint, "check the repository: git fsck"
+    def run(self, tips: frozenset[str]) -> int:
+        """Read what ``tips`` reach and was not read; return how many commits that were."""
+        seen = self._seen()
+        try:
+            log = read_log(self._workspace, sorted(tips - seen), sorted(seen), self._cut)
+            done = self._store_all(log)
+        except Interrupted:
+            self._forget_missing()
+            done = self._store_all(salvage(self._workspace, sorted(tips), self._cut, self._lost))
+        with transaction(self._connection):
+            self._connection.execute("delete from seen")
+            rows = [(tip,) for tip in sorted(tips)]
+            self._connection.executemany("insert into seen values (?)", rows)
+            self._note("cut", _digest(self._cut))
+            self._connection.executemany(
+                "insert or ignore into missing values (?, ?)", self._missing
             )
+        return done
+
+    def _seen(self) -> frozenset[str]:
+        """Return the tips whose whole history was read: none, where more of it is there now."""
+        deeper = _noted(self._connection, "cut") != _digest(self._cut) or self._repaired()
+        if deeper:
+            self._forget_missing()
+            return frozenset()
+        return frozenset(tip for (tip,) in self._connection.execute("select tip from seen"))
+
+    def _repaired(self) -> bool:
+        """Whether an object that was missing has come."""
+        query = "select sha from missing where kind in ('commit', 'tree')"
+        lost = [sha for (sha,) in self._connection.execute(query)]
+        asked = "".join(f"{sha}\n" for sha in lost).encode()
+        answers = self._workspace.git("cat-file", "--batch-check", stdin=asked) if lost else b""
+        return any(not line.endswith(b" missing") for line in answers.splitlines())
+
+    def _forget_missing(self) -> None:
+        """Let what was read without its paths be read again."""
+        with transaction(self._connection):
+            for table, key in (
+                ("reference", "commit_id"),
+                ("patch", "commit_id"),
+                ("commits", "id"),
+            ):
+                self._connection.execute(
+                    f"delete from {table} where {key} in "  # noqa: S608
+                    "(select id from commits where paths is null)"
+                )
+            self._connection.execute("delete from missing")
+            self._connection.execute("delete from seen")
+
+    def _lost(self, name: str, kind: str) -> None:
+        self._missing.append((name, kind))
+
+    def _note(self, name: str, value: str) -> None:
+        self._connection.execute("insert or replace into note values (?, ?)", (name, value))
+
+    def _store_all(self, commits: Iterator[Logged]) -> int:
+        done = 0
+        reads = map(_read, commits)
+        while batch := list(islice(reads, _BATCH)):
+            known = self._known(batch)
+            new = [read for read in batch if read.commit.sha not in known]
+            if new:
+                with transaction(self._connection):
+                    self._store(new)
+            done += len(new)
+            self._progress(done, 0)
+        return done
+
+    def _known(self, batch: Sequence[_Read]) -> set[str]:
+        """Return what an interrupted build has stored already."""
+        found: set[str] = set()
+        for part in _parts([bytes.fromhex(read.commit.sha) for read in batch]):
+            query = f"select hex(sha) from commits where sha in ({','.join('?' * len(part))})"  # noqa: S608
+            found.update(sha.lower() for (sha,) in self._connection.execute(query, part))
+        return found
+
+    def _store(self, batch: Sequence[_Read]) -> None:
+        rows: list[tuple[object, ...]] = []
+        named: list[tuple[object, ...]] = []
+        touched: dict[int, array[int]] = {}
+        self._paths.learn({path for read in batch for path in read.commit.paths or ()})
+        for read in batch:
+            self._next += 1
+            rows.append(self._row(read, touched))
+            named.extend((self._next, *reference) for reference in read.references)
+        insert = self._connection.executemany
+        insert("insert into commits values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        insert("insert into reference values (?, ?, ?, ?, ?, ?, ?)", named)
+        first = rows[0][0]
+        postings = [(path, first, ids.tobytes()) for path, ids in sorted(touched.items())]
+        insert("insert into posting values (?, ?, ?)", postings)
+
+    def _row(self, read: _Read, touched: dict[int, array[int]]) -> tuple[object, ...]:
+        commit = read.commit
+        paths = self._numbered(commit.paths)
+        for path in paths or ():
+            touched.setdefault(path, array("I")).append(self._next)
+        row = (self._next, bytes.fromhex(commit.sha), read.title, title_key(read.title))
+        times = (commit.authored, commit.committed, commit.parents)
+        packed = None if paths is None else paths.tobytes()
+        return *row, self._people.of(commit.email), *times, packed
+
+    def _numbered(self, paths: tuple[bytes, ...] | None) -> array[int] | None:
+        return None if paths is None else array("I", sorted({self._paths.of(p) for p in paths}))
 
 
-def _unknown(connection: sqlite3.Connection, shas: Iterator[str]) -> Iterator[str]:
-    """Leave out what an interrupted build has read already."""
-    known = connection.execute("select 1 from commits limit 1").fetchone() is not None
-    for sha in shas:
-        if not known or not _has(connection, sha):
-            yield sha
+@dataclass(frozen=True)
+class _Read:
+    """A commit and what its message says, made while git reads on."""
+
+    commit: Logged
+    title: str
+    references: tuple[tuple[object, ...], ...]
 
 
-def _has(connection: sqlite3.Connection, sha: str) -> bool:
-    return connection.execute("select 1 from commits where sha = ?", (sha,)).fetchone() is not None
+def _read(commit: Logged) -> _Read:
+    title = plain_title(split_message(commit.message)[0])
+    return _Read(commit, title, tuple(map(_row_of, references(commit.message))))
 
 
-def _read_all(
-    workspace: Workspace,
-    connection: sqlite3.Connection,
-    new: list[str],
-    progress: Progress | None,
-) -> None:
-    paths = dict(connection.execute("select name, id from path")) if new else {}
-    done = 0
-    for batch in _batches(_commits(workspace, new)):
-        with _transaction(connection):
-            for read in batch:
-                _store(connection, read, paths)
-        done += len(batch)
-        if progress is not None:
-            progress(min(done, len(new)), len(new))
+def _row_of(item: Reference) -> tuple[object, ...]:
+    kind, key = KINDS.index(item.kind), title_key(plain_title(item.title))
+    return kind, item.named, item.title, key, item.place, item.line
 
 
-def _batches(reads: Iterator[Read]) -> Iterator[list[Read]]:
-    batch: list[Read] = []
-    for read in reads:
-        batch.append(read)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _parts(values: Sequence[_Value]) -> Iterable[Sequence[_Value]]:
+    return (values[at : at + _ASKED] for at in range(0, len(values), _ASKED))
 
 
-def _commits(workspace: Workspace, shas: list[str]) -> Iterator[Read]:
-    """Read commits and their paths from two processes that go through one list."""
-    diff = ("diff-tree", "--stdin", "-r", "--root", "--raw", "-z", "--no-renames", "--no-abbrev")
-    lines = [f"{sha}\n".encode() for sha in shas]
-    with (
-        workspace.stream("cat-file", "--batch", "--buffer", feed=lines) as objects,
-        workspace.stream(*diff, feed=lines) as trees,
-    ):
-        touched = _Touched(trees)
-        for sha in shas:
-            data = _object(objects, sha)
-            if data is None:
-                continue
-            commit = read_commit(sha, data)
-            paths = touched.of(sha.encode(), merge=len(commit.parents) > 1)
-            yield Read(commit, references(message_of(data)), paths)
+class _Numbers:
+    """The numbers of names in one table; those asked for lately are kept at hand."""
 
+    def __init__(self, connection: sqlite3.Connection, table: str, column: str) -> None:
+        self._connection = connection
+        self._table, self._column = table, column
+        self._at_hand: dict[bytes | str, int] = {}
 
-def _object(objects: Pipe, sha: str) -> bytes | None:
-    """Return the bytes of the next commit; None where it is missing or no commit."""
-    header = objects.stdout.readline(_MAX_HEADER).split()
-    if len(header) != 3:
-        if not header:
-            raise RepositoryError(
-                f"cannot read commit {sha}", objects.complaint, "check the repository: git fsck"
-            )
-        return None
-    left = int(header[2])
-    data = objects.stdout.read(min(left, _MAX_COMMIT))
-    left -= len(data)
-    while left > 0:
-        left -= len(objects.stdout.read(min(left, 1 << 20)) or b"x" * left)
-    objects.stdout.read(1)
-    return data if header[1] == b"commit" else None
+    def of(self, name: bytes | str) -> int:
+        """Return the number of ``name``, a new one where it has none."""
+        if name not in self._at_hand:
+            self.learn({name})
+        return self._at_hand[name]
 
-
-class _Touched:
-    """The answers of ``diff-tree --stdin -z``: a sha, then two fields for each path."""
-
-    def __init__(self, trees: Pipe) -> None:
-        self._fields = _fields(trees)
-        self._next = next(self._fields, b"")
-
-    def of(self, sha: bytes, merge: bool) -> tuple[bytes, ...] | None:
-        """Return the paths of ``sha``; a merge has none; None where git could not tell."""
-        if self._next != sha:
-            return () if merge or self._next else None
-        found: list[bytes] = []
-        while (field := next(self._fields, b"")).startswith(b":"):
-            path = next(self._fields, b"")
-            if len(found) < _MAX_PATHS:
-                found.append(path)
-        self._next = field
-        return tuple(found)
-
-
-def _fields(trees: Pipe) -> Iterator[bytes]:
-    rest = b""
-    while piece := trees.stdout.read1(1 << 18):  # type: ignore[attr-defined]
-        *whole, rest = (rest + piece).split(b"\0")
-        yield from whole
-
-
-def _store(connection: sqlite3.Connection, read: Read, paths: dict[bytes, int]) -> None:
-    commit = read.commit
-    author = commit.author
-    cursor = connection.execute(
-        "insert or ignore into commits (sha, title, email, authored, paths) values (?, ?, ?, ?, ?)",
-        (
-            commit.sha,
-            plain_title(commit.subject),
-            author.email.casefold(),
-            author.time,
-            -1 if read.paths is None else len(read.paths),
-        ),
-    )
-    if not cursor.rowcount:
-        return  # another process has stored it
-    row = cursor.lastrowid
-    connection.executemany(
-        "insert into reference values (?, ?, ?, ?, ?, ?)",
-        [
-            (row, r.kind.value, r.named, plain_title(r.title), r.place, r.line)
-            for r in read.references
-        ],
-    )
-    for name in read.paths or ():
-        if name not in paths:
-            paths[name] = _path_row(connection, name)
-        connection.execute("insert or ignore into touch values (?, ?)", (paths[name], row))
-
-
-def _path_row(connection: sqlite3.Connection, name: bytes) -> int:
-    connection.execute("insert or ignore into path (name) values (?)", (name,))
-    row = connection.execute("select id from path where name = ?", (name,)).fetchone()
-    return int(row[0])
+    def learn(self, names: Collection[bytes | str]) -> None:
+        """Have the numbers of ``names`` at hand."""
+        if len(self._at_hand) > _AT_HAND:
+            self._at_hand.clear()
+        new = [name for name in names if name not in self._at_hand]
+        add = f"insert or ignore into {self._table} ({self._column}) values (?)"  # noqa: S608
+        self._connection.executemany(add, ((name,) for name in new))
+        for part in _parts(new):
+            marks = ",".join("?" * len(part))
+            find = f"select {self._column}, id from {self._table} where {self._column} in ({marks})"  # noqa: S608
+            self._at_hand.update(self._connection.execute(find, part))

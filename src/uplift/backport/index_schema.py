@@ -1,4 +1,7 @@
-"""The tables of the index, and the version that makes an older file be built anew."""
+"""The tables of the index, and the version that makes an older file be built anew.
+
+Everything in the file can be read from the repository again, so a damaged one is thrown away.
+"""
 
 from __future__ import annotations
 
@@ -8,36 +11,43 @@ from pathlib import Path
 
 from uplift.errors import UpliftError
 
-VERSION = 1
+VERSION = 4
 _TABLES = """
-create table if not exists seen (tip text primary key) without rowid;
-create table if not exists commits (
+create table seen (tip text primary key) without rowid;
+create table note (name text primary key, value text not null) without rowid;
+create table missing (sha text primary key, kind text not null) without rowid;
+create table person (id integer primary key, email text not null unique);
+create table commits (
     id integer primary key,
-    sha text not null unique,
-    title text not null,          -- as it is compared: trailers.plain_title
-    email text not null,
+    sha blob not null unique,
+    title text not null,          -- as it is compared: titles.plain_title
+    title_key integer not null,   -- titles.title_key of it: an index of numbers is small
+    person integer not null,      -- the author
     authored integer not null,    -- seconds since 1970
-    paths integer not null        -- how many paths it touches; -1 where its trees are missing
+    committed integer not null,
+    parents integer not null,
+    paths blob                    -- numbers of the paths, ascending; null where trees are missing
 );
-create index if not exists commits_title on commits (title);
-create index if not exists commits_authored on commits (authored);
-create table if not exists reference (
+create index commits_title on commits (title_key);
+create index commits_authored on commits (authored);
+create table reference (
     commit_id integer not null,
-    kind text not null,
+    kind integer not null,
     named text not null,
     title text not null,
+    title_key integer not null,
     place text not null,
     line integer not null
 );
-create index if not exists reference_commit on reference (commit_id);
-create index if not exists reference_named on reference (named) where named != '';
-create index if not exists reference_title on reference (title) where title != '';
-create table if not exists path (id integer primary key, name blob not null unique);
-create table if not exists touch (
-    path_id integer not null, commit_id integer not null, primary key (path_id, commit_id)
+create index reference_commit on reference (commit_id);
+create index reference_named on reference (named) where named != '';
+create index reference_title on reference (title_key) where title_key != 0;
+create table path (id integer primary key, name blob not null unique);
+create table posting (            -- the commits of one batch that touch a path
+    path_id integer not null, batch integer not null, commits blob not null,
+    primary key (path_id, batch)
 ) without rowid;
-create index if not exists touch_commit on touch (commit_id);
-create table if not exists patch (commit_id integer primary key, patch text not null);
+create table patch (commit_id integer primary key, patch blob not null, lines blob not null);
 """
 
 
@@ -52,7 +62,7 @@ def connect(path: Path) -> sqlite3.Connection:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            _remove(path)  # it holds nothing that the repository does not
+            remove(path)
             return _opened(path)
     except sqlite3.Error as error:
         raise UpliftError(
@@ -67,21 +77,32 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = normal")
+        connection.execute("pragma cache_size = -65536")
         version = connection.execute("pragma user_version").fetchone()[0]
         if version not in (0, VERSION):
             connection.close()
-            _remove(path)
+            remove(path)
             return _opened(path)
         if not version:
-            connection.executescript(_TABLES)
-            connection.execute(f"pragma user_version = {VERSION}")
+            _create(connection)
     except sqlite3.DatabaseError:
         connection.close()
         raise
     return connection
 
 
-def _remove(path: Path) -> None:
+def _create(connection: sqlite3.Connection) -> None:
+    """Make the tables in one transaction: of several processes the first makes them."""
+    connection.execute("begin immediate")
+    if not connection.execute("pragma user_version").fetchone()[0]:
+        for statement in _TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"pragma user_version = {VERSION}")
+    connection.execute("commit")
+
+
+def remove(path: Path) -> None:
+    """Remove the index file and what SQLite keeps beside it."""
     for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         with suppress(FileNotFoundError):
             name.unlink()

@@ -17,6 +17,7 @@ from uplift.backport.change import Change, read_changes
 from uplift.backport.index import Index, Indexed
 from uplift.backport.model import Evidence, Presence, Reference, ReferenceKind, State
 from uplift.backport.reachable import listed, unreachable
+from uplift.backport.titles import plain_title
 from uplift.backport.trailers import PROVENANCE
 from uplift.lab.git import Workspace
 
@@ -142,7 +143,7 @@ class _Search:
     def reverts(self) -> Mapping[str, Sequence[tuple[str, Reference]]]:
         """Branch commits that revert, by seven digits of the sha, or by the title, they name."""
         return _grouped(
-            (reference.named[:7] or reference.title, (sha, reference))
+            (reference.named[:7] or plain_title(reference.title), (sha, reference))
             for sha, named in self.references.items()
             for reference in named
             if reference.kind is ReferenceKind.REVERTS

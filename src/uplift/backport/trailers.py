@@ -11,9 +11,9 @@ nothing by themselves.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from uplift.backport.model import Reference, ReferenceKind
 
@@ -42,10 +42,7 @@ _TITLE = re.compile(
     r"((?:[^\n]|\n(?!\s*\n)){1,400}?)"
     r"(?:[\"”]\s{0,2}\)|[\"”](?=[\s.,;:]|$)|'\s{0,2}\))"
 )
-_KEYED = _pattern(
-    r"^[ \t]{0,8}([A-Za-z][A-Za-z/ -]{2,40}?)[ \t]{0,3}:"
-    rf"[ \t]{{0,8}}(?=[^\n]{{0,300}}?(?:{_SHA}|\"))"
-)
+_KEYED = _pattern(r"^[ \t]{0,8}([A-Za-z][A-Za-z/ -]{2,40}?)[ \t]{0,3}:[ \t]{0,8}")
 _KEYS: tuple[tuple[re.Pattern[str], ReferenceKind], ...] = (
     (re.compile(r"fix(es)?( commit)?"), ReferenceKind.FIXES),
     (re.compile(r"reverts?( commit)?"), ReferenceKind.REVERTS),
@@ -64,14 +61,16 @@ _KEYS: tuple[tuple[re.Pattern[str], ReferenceKind], ...] = (
     ),
 )
 _UPSTREAM = r"(?:upstream|mainline|master|main|trunk|devel)"
+_TELLING = ("[", "pick", "back", "revert")
+_COMMIT_SHA = _pattern(rf"\bcommit\w{{0,2}}[ \t:]+{_SHA}")
 #: A word without which the pattern cannot match, the pattern, what it says.
 _STATEMENTS: tuple[tuple[str, re.Pattern[str], ReferenceKind], ...] = (
     ("pick", _pattern(rf"[(\[]\s{{0,4}}(?:this is a\s+)?{_PICK}{_INSIDE}"), ReferenceKind.PICKED),
-    ("port", _pattern(rf"[(\[]\s{{0,4}}{_PORT}\s{_INSIDE}"), ReferenceKind.BACKPORTED),
+    ("back", _pattern(rf"[(\[]\s{{0,4}}{_PORT}\s{_INSIDE}"), ReferenceKind.BACKPORTED),
     (
-        "",
+        "[",
         _pattern(
-            rf"[(\[]\s{{0,4}}(?:from\s+)?{_UPSTREAM}[\s:-]{{1,4}}"
+            rf"\[\s{{0,4}}(?:from\s+)?{_UPSTREAM}[\s:-]{{1,4}}"
             rf"(?:commit\w*|sha\w*|changeset)?[\s:#-]{{0,4}}{_SHA}{_INSIDE}"
         ),
         ReferenceKind.UPSTREAM,
@@ -109,7 +108,7 @@ _STATEMENTS: tuple[tuple[str, re.Pattern[str], ReferenceKind], ...] = (
         ReferenceKind.PICKED,
     ),
     (
-        "port",
+        "back",
         _pattern(
             rf"^[ \t]{{0,8}}(?:this[ \t]+(?:is|was)[ \t]+an?[ \t]+)?{_PORT}"
             rf"[ \t]+(?:(?:of|from)[ \t]+)?{_WORDS}commit\w{{0,2}}[ \t:]+{_SHA}"
@@ -141,6 +140,9 @@ _ADDRESS = re.compile(r"https?://[^\s)\]]*$")
 _REVERT_SUBJECT = re.compile(
     r"^(?:[^\"“]{0,80}?\b)?(revert|reapply)(?:ed|s)?:?\s+[\"“](.+)[\"”]", re.I
 )
+_URL = re.compile(r"https?://[^\s)\]]{1,300}")
+_DONE = re.compile(rf"{_PICK}|{_PORT}|\bcommit\w{{0,2}}\b", re.IGNORECASE)
+_NAMES = re.compile(r"[\w./:+-]*\w")
 _NO_PLACE = frozenset(
     re.findall(
         r"\w+",
@@ -168,24 +170,30 @@ def references(message: str) -> tuple[Reference, ...]:
     subject = text.split("\n", 1)[0]
     if '"' not in text and "“" not in text and not _ANY_SHA.search(text):
         return ()
-    found = {item.start: item for item in _mentions(text)}
-    found.update((item.start, item) for item in _statements(text))
+    found = {item.start: item for item in _statements(text)}
     found.update((item.start, item) for item in _keyed(text))
+    found.update((item.start, item) for item in _mentions(text, found))
     ordered = [found[start] for start in sorted(found)][:MAX_REFERENCES]
     return _with_revert_subject(subject, _numbered(text, ordered))
 
 
 def _numbered(text: str, found: list[_Found]) -> tuple[Reference, ...]:
-    ends = [match.end() for match in re.finditer("\n", text)]
-    return tuple(replace(item.reference, line=bisect_right(ends, item.start) + 1) for item in found)
+    line, at, numbered = 1, 0, []
+    for item in found:
+        line, at = line + text.count("\n", at, item.start), item.start
+        numbered.append(replace(item.reference, line=line))
+    return tuple(numbered)
 
 
 def _statements(text: str) -> Iterator[_Found]:
     """Later patterns are the weaker ones: the first that claims a sha keeps it."""
     taken: set[int] = set()
     lowered = text.lower()
+    words = {word for word in _TELLING if word in lowered}
+    if "commit" in lowered and _COMMIT_SHA.search(text):
+        words.add("commit")
     for word, pattern, kind in _STATEMENTS:
-        for match in pattern.finditer(text) if word in lowered else ():
+        for match in pattern.finditer(text) if word in words else ():
             part = kind is ReferenceKind.REVERTS and _PARTLY.search(text, *_before(match))
             for item in _named_in(text, match.start(), match.end(), kind):
                 if item.start not in taken:
@@ -215,21 +223,24 @@ def _title(text: str, end: int) -> str:
 
 def _place(statement: str) -> str:
     """Return what names a repository, a branch or a release in a statement."""
-    address = re.search(r"https?://[^\s)\]]{1,300}", statement)
-    if address:
+    if "://" in statement and (address := _URL.search(statement)):
         return address[0]
-    bare = _TITLE.sub(" ", _ANY_SHA.sub(" ", statement))
-    bare = re.sub(rf"{_PICK}|{_PORT}|\bcommit\w{{0,2}}\b", " ", bare, flags=re.IGNORECASE)
-    words = re.findall(r"[\w./:+-]*\w", bare)
+    bare = _DONE.sub(" ", _TITLE.sub(" ", _ANY_SHA.sub(" ", statement)))
+    words = _NAMES.findall(bare)
     return " ".join(word for word in words if word.lower() not in _NO_PLACE)[:80]
 
 
 def _keyed(text: str) -> Iterator[_Found]:
     for match in _KEYED.finditer(text):
-        key = re.sub(r"[\s-]+", " ", match[1].lower().strip())
-        kind = next((kind for pattern, kind in _KEYS if pattern.fullmatch(key)), None)
+        kind, key = _kind_of(match[1])
         if kind is not None:
             yield from _value(text, match, kind, key)
+
+
+@lru_cache(maxsize=1024)
+def _kind_of(written: str) -> tuple[ReferenceKind | None, str]:
+    key = re.sub(r"[\s-]+", " ", written.lower().strip())
+    return next((kind for pattern, kind in _KEYS if pattern.fullmatch(key)), None), key
 
 
 def _value(text: str, key: re.Match[str], kind: ReferenceKind, name: str) -> Iterator[_Found]:
@@ -249,19 +260,20 @@ def _value(text: str, key: re.Match[str], kind: ReferenceKind, name: str) -> Ite
 
 
 def _key_place(name: str, value: str) -> str:
-    address = re.search(r"https?://[^\s)\]]{1,300}", value)
-    if address:
+    if "://" in value and (address := _URL.search(value)):
         return address[0]
     owner = re.sub(r"\b(upstream|commit|changeset|id|sha\w*|hash|status)\b", "", name)
     return " ".join(owner.split())
 
 
-def _mentions(text: str) -> Iterator[_Found]:
+def _mentions(text: str, taken: Container[int]) -> Iterator[_Found]:
     """A number or a word that happens to be hexadecimal is no sha unless it is called one."""
     for match in _ANY_SHA.finditer(text):
+        if match.start() in taken:
+            continue
         before = text[max(0, match.start() - 200) : match.start()]
         address = _ADDRESS.search(before)
-        mixed = re.search("[0-9]", match[0]) and re.search("[a-fA-F]", match[0])
+        mixed = not match[0].isdigit() and not match[0].isalpha()
         title = _title(text, match.end())
         if mixed or title or _COMMIT_BEFORE.search(before[-16:]):
             place = address[0] if address else ""
