@@ -7,7 +7,7 @@ import pytest
 from tests.resolve.test_predict_arm64_guests import ARM64, RISCV, core, plan, recorded
 from uplift.catalog.model import All, Layer, Since, Test
 from uplift.catalog.since import Since as Bracket
-from uplift.facts.model import Capture, CaptureStatus, Snapshot
+from uplift.facts.model import Capture, CaptureStatus, Snapshot, Value
 from uplift.facts.parsers import read_facts
 from uplift.resolve.guest_versions import Newer, first_release, newer_for_guests
 from uplift.resolve.model import Stop
@@ -16,11 +16,11 @@ from uplift.resolve.plan_facts import PlanFacts
 HART = ["imafdchv", "zicbop", "zicboz", "zkt", "zvbb", "zicond", "zfa"]
 
 
-def hart(kernel: str, qemu: str) -> PlanFacts:
-    lines = "".join(f"{word} yes\n" for word in [*HART[0], *HART[1:]]).encode()
+def hart(kernel: str, qemu: str, *more: str, **stated_too: Value) -> PlanFacts:
+    lines = "".join(f"{word} yes\n" for word in [*HART[0], *HART[1:], *more]).encode()
     listed = Capture("probe:riscv-isa-list", CaptureStatus.OK, lines)
     chip = read_facts(Snapshot({listed.id: listed}, kind="chip", arch="riscv64"))
-    stated = {**RISCV, "kernel.release": kernel, "qemu.version": qemu}
+    stated = {**RISCV, "kernel.release": kernel, "qemu.version": qemu, **stated_too}
     return plan("riscv64", chip, stated)
 
 

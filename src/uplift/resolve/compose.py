@@ -42,10 +42,15 @@ _BY_ARCH: Mapping[str, Mapping[str, Predictor]] = {
         "hwcap.": arm64.predict_words,
         "arm64.raw.": arm64.predict_raw,
         "kvm.": arm64.predict_kvm,
+        "memory.": kernel_state.predict_memory,
         "qemu.host.": arm64_guests.predict_host_property,
         "libc.": arm64.predict_libc,
     },
-    "riscv64": {"riscv.": riscv64.predict_isa, "kvm.": riscv64.predict_kvm},
+    "riscv64": {
+        "riscv.": riscv64.predict_isa,
+        "kvm.": riscv64.predict_kvm,
+        "memory.": kernel_state.predict_memory,
+    },
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Union
 
 from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
+from uplift.resolve.predict.answers import every, word_of
 from uplift.resolve.predict.versions import by_version
 
 _NOBODY = "a plan assumes the defaults: nothing is on the kernel's command line"
@@ -33,20 +35,74 @@ def predict_state(facts: PlanFacts, name: str) -> Prediction | Missing | None:
 
 
 def predict_memory(facts: PlanFacts, name: str) -> Prediction | Missing | None:
-    """Predict ``memory.hugepage_sizes`` on x86, in KiB: what the flags and the kernel allow."""
+    """Predict ``memory.hugepage_sizes``, in KiB: what the processor and the kernel allow."""
     if name != "memory.hugepage_sizes":
         return None
-    flags, built = facts.get("cpuinfo.flags"), facts.release.get("kernel.config.CONFIG_HUGETLBFS")
-    if not isinstance(flags, Fact) or not isinstance(built, Fact):
-        return Missing(name, "the kernel's flags or its configuration are not known")
-    assert isinstance(flags.value, frozenset)
-    sizes = {size for flag, size in _PAGES.items() if built.value == "y" and flag in flags.value}
-    how = "the page sizes whose flags are reported, if hugetlbfs is built in"
-    return Prediction(frozenset(sizes), (flags.capture, built.capture), how)
+    built = facts.release.get("kernel.config.CONFIG_HUGETLBFS")
+    if not isinstance(built, Fact):
+        return Missing(name, "whether the kernel was built with CONFIG_HUGETLBFS is not known")
+    inputs = {built.capture: None}
+    if built.value != "y":
+        return Prediction(frozenset(), tuple(inputs), "without CONFIG_HUGETLBFS there is no size")
+    sizes = _page_sizes(facts)(facts, inputs)
+    if isinstance(sizes, str):
+        return Missing(name, sizes, tuple(inputs))
+    how = "the page sizes of the processor's tables, with hugetlbfs built in"
+    return Prediction(sizes, tuple(inputs), how)
+
+
+Sizes = Union[frozenset[str], str]  #: in KiB; a text says why nobody knows
+
+
+def _x86_sizes(facts: PlanFacts, inputs: dict[str, None]) -> Sizes:
+    flags = facts.get("cpuinfo.flags")
+    if not isinstance(flags, Fact) or not isinstance(flags.value, frozenset):
+        return "the kernel's flags are not known"
+    inputs[flags.capture] = None
+    return frozenset(size for flag, size in _PAGES.items() if flag in flags.value)
 
 
 #: arch/x86/mm/hugetlbpage.c of Linux 7.1.13: PMD pages with PSE, PUD pages with GBPAGES.
 _PAGES = {"pse": "2048", "pdpe1gb": "1048576"}
+
+
+def _arm64_sizes(facts: PlanFacts, inputs: dict[str, None]) -> Sizes:
+    for option, sizes in _ARM64_PAGES.items():
+        found = facts.release.get(f"kernel.config.CONFIG_ARM64_{option}")
+        if isinstance(found, Fact) and found.value == "y":
+            inputs[found.capture] = None
+            return frozenset(sizes)
+    return "the size of the kernel's pages is not known"
+
+
+#: Blocks and contiguous ranges of each table, Documentation/arch/arm64/hugetlbpage.rst of Linux
+#: 7.2.6; blocks at the second level are for 4 KiB pages only (pud_sect_supported).
+_ARM64_PAGES = {
+    "4K_PAGES": ("64", "2048", "32768", "1048576"),
+    "16K_PAGES": ("2048", "32768", "1048576"),
+    "64K_PAGES": ("2048", "524288", "16777216"),
+}
+
+
+def _riscv_sizes(facts: PlanFacts, inputs: dict[str, None]) -> Sizes:
+    """Return blocks, which every 64-bit hart has, and 64 KiB where Linux uses Svnapot."""
+    svnapot = word_of(facts, "riscv.isa", "svnapot", inputs)
+    built = facts.release.get("kernel.config.CONFIG_RISCV_ISA_SVNAPOT")
+    if isinstance(built, Fact):
+        inputs[built.capture] = None
+        svnapot = every((svnapot, built.value == "y"))
+    why = {"64": svnapot} if isinstance(svnapot, str) else {}
+    sizes = (*_RISCV_PAGES, *(("64",) if svnapot is True else ()))
+    return PartialWords(sizes, why)
+
+
+#: PMD and PUD pages: arch/riscv/mm/hugetlbpage.c of Linux 7.1.13.
+_RISCV_PAGES = ("2048", "1048576")
+
+
+def _page_sizes(facts: PlanFacts) -> Callable[[PlanFacts, dict[str, None]], Sizes]:
+    machine = facts.snapshot.arch
+    return {"aarch64": _arm64_sizes, "riscv64": _riscv_sizes}.get(machine, _x86_sizes)
 
 
 def predict_platform(facts: PlanFacts, name: str) -> Prediction | None:
