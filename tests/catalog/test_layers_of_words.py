@@ -128,3 +128,36 @@ def test_break_before_make_is_left_out_on_the_cores_that_linux_lists(
     core: int, release: str, uses: bool
 ):
     assert kernels("bbml2", release, core) is uses
+
+
+def library(feature: str, **told: Value) -> bool | None:
+    """Return whether a library uses a feature that the kernel reports."""
+    (need,) = (need for found, need in layers(Layer.LIBRARY) if found.id == f"arm64/{feature}")
+    facts = {name.replace("__", "."): value for name, value in told.items()}
+    return judge(need.needs, Told(facts)).holds
+
+
+@pytest.mark.parametrize("word", ["aes", "pmull", "sha1", "sha512"])
+def test_openssl_uses_cryptography_that_the_kernel_reports(word: str):
+    words = frozenset({word})
+    assert library(word, hwcap__words=words, library__openssl__version="3.0.2") is True
+    assert library(word, hwcap__words=words) is None
+
+
+@pytest.mark.parametrize("word", ["sm3", "sm4"])
+def test_openssl_came_to_use_chinese_ciphers_after_3_0(word: str):
+    words = frozenset({word})
+    assert library(word, hwcap__words=words, library__openssl__version="3.0.13") is False
+    assert library(word, hwcap__words=words, library__openssl__version="3.5.3") is True
+
+
+@pytest.mark.parametrize(("core", "uses"), [(0x410FD4F0, True), (0x410FD0C0, False)])
+def test_openssl_uses_three_way_exclusive_or_on_the_cores_that_it_lists(core: int, uses: bool):
+    told: dict[str, Value] = {"hwcap__words": frozenset({"sha3"}), "arm64__midr": core}
+    assert library("sha3", **told, library__openssl__version="3.5.3") is uses
+
+
+def test_postgresql_uses_crc32():
+    words = frozenset({"crc32"})
+    assert library("crc32", hwcap__words=words, postgresql__version="14.2") is True
+    assert library("crc32", hwcap__words=words) is None
