@@ -1,38 +1,34 @@
 """Where upstream commits stand on a branch: by sha, trailer, title, author and time, and change.
 
 What metadata can exclude is never compared as text. A trailer is a claim: it counts when title,
-author and time, or the change itself agree; a commit whose trailer names another one is not taken
-for it.
+author and time, or the change itself agree. A commit of the branch belongs to the upstream commit
+that it is most like: one that fits another better is not taken for it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar
 
-from uplift.backport.change import Change, read_changes
 from uplift.backport.index import Index, Indexed
-from uplift.backport.model import Evidence, Presence, Reference, ReferenceKind, State
+from uplift.backport.likeness import ADAPTED, Likeness, Match, contains, evidence, likeness, match
+from uplift.backport.model import Evidence, Presence, State
+from uplift.backport.patches import Patch, changed_lines
+from uplift.backport.pick import is_documentation, picking
 from uplift.backport.reachable import listed, unreachable
+from uplift.backport.reverts import Reverts, Undoing
+from uplift.backport.side import Side
 from uplift.backport.titles import plain_title
-from uplift.backport.trailers import PROVENANCE
 from uplift.lab.git import Workspace
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-_SAME = 0.999
-_ALIKE = 0.5  #: of the lines: the same change, adapted
-_COVERED = 0.8  #: of its lines are in a larger commit of the branch
-_SIMILAR = 0.2  #: of the lines: a part of it, or another form
-_DEPTH = 32  #: reverts of reverts that are followed
-_PATHS = 8  #: of a commit that is sought by its paths alone
-_COMPARED = 100  #: commits of the same paths that are compared with one
-_WORDS = 4  #: of a title that is not chance
+_PATHS = 50  #: of a commit that is sought by its paths
+_TOUCHED = 8  #: of these paths that are looked up one by one
+_COMPARED = 60  #: commits of the same paths that are compared with one
 _COMMON_TITLE = 8  #: a title that more commits have says nothing by itself
+_RIVALS = 20  #: upstream commits that one commit of the branch may be
+_PICKED = 2000  #: commits of one question that are tried on the branch's tree
+_SHOWN = 40  #: differing lines that are shown
 
 
 @dataclass(frozen=True)
@@ -40,23 +36,22 @@ class Options:
     """How presence is looked for.
 
     :param trailers: whether what messages say of their origin is believed; off to measure the rest.
-    :param tree: whether a commit found in no other way is tried on the branch's tree: where picking
-        it changes nothing, its change is there.
+    :param tree: whether commits found in no other way are tried on the branch's tree: where picking
+        one changes nothing, its change is there.
+    :param differences: whether the lines in which two changes differ are told.
     """
 
     trailers: bool = True
     tree: bool = True
+    differences: bool = True
 
 
 @dataclass(frozen=True)
-class Match:
-    """One commit of the branch that carries an upstream commit, or part of it."""
+class _Found:
+    """What is known of one commit before the trees are asked."""
 
-    commit: str
-    share: float  #: of the lines, 0 to 1
-    evidence: tuple[Evidence, ...]
-    confidence: float
-    difference: tuple[str, ...] = ()
+    presence: Presence
+    carrier: Match | None = None
 
 
 def presences(
@@ -67,7 +62,7 @@ def presences(
     upstream: str | None = None,
     options: Options | None = None,
 ) -> tuple[Presence, ...]:
-    """Say of each commit of ``shas`` where it stands on ``branch``.
+    """Say of each commit of ``shas``, full ones, where it stands on ``branch``.
 
     :param branch: any commit; what counts is what is reachable from it.
     :param upstream: a commit whose history is not the branch's own; makes the search smaller.
@@ -76,24 +71,22 @@ def presences(
     tip = workspace.resolve(branch)
     base = workspace.resolve(upstream) if upstream else None
     search = _Search.over(workspace, index, tip, base, shas, options or Options())
-    search.read_candidates(shas)
-    return tuple(search.presence(sha) for sha in shas)
+    return search.answers(shas)
 
 
 @dataclass
 class _Search:
-    """The commits that only the branch has, by everything they can be found by."""
+    """One question: which of ``asked`` the branch has."""
 
-    workspace: Workspace
     index: Index
-    tip: str
     options: Options
+    side: Side
     lacking: frozenset[str]  #: asked for, and not reachable from the branch
     asked: Mapping[str, Indexed]
-    side: Mapping[str, Indexed]  #: what only the branch has
-    order: Mapping[str, int]  #: of ``side``: the newest has the lowest number
-    references: Mapping[str, tuple[Reference, ...]]
-    changes: dict[str, Change] = field(default_factory=dict)
+    upstream: tuple[str, ...]  #: whose history is where the commits come from
+    reverts: Reverts
+    patches: dict[str, Patch] = field(default_factory=dict)
+    _origins: dict[str, tuple[Indexed, ...]] = field(default_factory=dict)
 
     @classmethod
     def over(
@@ -105,298 +98,339 @@ class _Search:
         shas: Sequence[str],
         options: Options,
     ) -> _Search:
-        lacking = unreachable(workspace, shas, tip)
-        side = listed(workspace, [tip], [*([base] if base else []), *sorted(lacking)])
-        if base and not side:  # the branch is a part of upstream: then all it has since is its own
-            side = listed(workspace, [tip], sorted(lacking))
-        return cls(
-            workspace,
-            index,
-            tip,
-            options,
-            lacking,
-            index.known(shas),
-            index.known(side),
-            {sha: number for number, sha in enumerate(side)},
-            index.references(side),
-        )
+        asked = _known(index, shas)
+        lacking = unreachable(workspace, [sha for sha in shas if sha in asked], tip)
+        upstream = (base,) if base else tuple(sorted(lacking))
+        side = Side.of(index, tip, [*([base] if base else []), *sorted(lacking)])
+        if base and not side.order:  # the branch is a part of upstream: what it has is its own
+            side = Side.of(index, tip, sorted(lacking))
+        return cls(index, options, side, lacking, asked, upstream, Reverts(index, side))
 
     @cached_property
-    def by_title(self) -> Mapping[str, Sequence[str]]:
-        return _grouped((known.title, sha) for sha, known in self.side.items())
+    def beyond(self) -> frozenset[str]:
+        """The commits of upstream that the branch does not reach."""
+        return frozenset(listed(self.index.workspace, self.upstream, [self.side.tip]))
 
-    @cached_property
-    def by_author(self) -> Mapping[tuple[str, int], Sequence[str]]:
-        return _grouped(((known.email, known.authored), sha) for sha, known in self.side.items())
+    def answers(self, shas: Sequence[str]) -> tuple[Presence, ...]:
+        """Judge all, then ask the trees of what is left open, then show differences."""
+        wanted = list(dict.fromkeys(shas))
+        self._read_candidates(wanted)
+        found = {sha: self._judged(sha) for sha in wanted}
+        if self.options.tree:
+            found.update(self._left_out(found))
+            found.update(self._in_tree(found))
+        if self.options.differences:
+            found.update(self._with_differences(found))
+        return tuple(found[sha].presence for sha in shas)
 
-    @cached_property
-    def by_origin(self) -> Mapping[str, Sequence[tuple[str, Reference]]]:
-        """Branch commits by the first seven digits of what their trailers name."""
-        return _grouped(
-            (reference.named[:7], (sha, reference))
-            for sha, named in self.references.items()
-            for reference in named
-            if reference.kind in PROVENANCE
-        )
-
-    @cached_property
-    def reverts(self) -> Mapping[str, Sequence[tuple[str, Reference]]]:
-        """Branch commits that revert, by seven digits of the sha, or by the title, they name."""
-        return _grouped(
-            (reference.named[:7] or plain_title(reference.title), (sha, reference))
-            for sha, named in self.references.items()
-            for reference in named
-            if reference.kind is ReferenceKind.REVERTS
-        )
-
-    def presence(self, sha: str) -> Presence:
-        """Say where one commit stands."""
-        commit = self.index.commit(sha)
-        if commit is None:
-            missing = Evidence("missing-object", "", "the repository does not hold this commit")
-            return Presence(sha, "", State.UNDETERMINED, 0.0, (missing,))
-        found = self._judged(sha)
-        return replace(found, subject=commit.subject)
-
-    def _judged(self, sha: str) -> Presence:
-        if sha not in self.lacking:
-            own = Match(sha, 1.0, (Evidence("sha", sha, "the branch's history holds it"),), 1.0)
-            return self._alive(sha, [own])
-        matches = sorted(self._matches(sha), key=lambda match: (-match.share, -match.confidence))
-        carriers = [match for match in matches if match.share >= _ALIKE]
-        if carriers:
-            return self._alive(sha, carriers)
-        if self.options.tree and (found := self._in_tree(sha)) is not None:
-            return found
-        if matches:
-            best = matches[0]
-            return Presence(sha, "", State.PARTIAL, best.confidence, best.evidence, best.difference)
-        return self._absent(sha)
-
-    def _absent(self, sha: str) -> Presence:
-        known = self.asked.get(sha)
-        if known is not None and known.paths < 0:
-            why = Evidence("missing-object", "", "its trees are missing: its change is not known")
-            return Presence(sha, "", State.UNDETERMINED, 0.0, (why,))
-        looked = f"none of {len(self.side)} commits of the branch names, titles or repeats it"
-        return Presence(sha, "", State.ABSENT, 0.97, (Evidence("searched", "", looked),))
-
-    def _matches(self, sha: str) -> list[Match]:
-        known = self.asked.get(sha)
-        if known is None:
-            return []
-        named = self._named(sha)
-        found = self._weighed(known, self._candidates(known, named), named)
-        if not any(match.share >= _ALIKE for match in found):
-            found += self._weighed(known, self._same_paths(known), named)
-        return found
-
-    def _weighed(
-        self, known: Indexed, candidates: Iterable[str], named: Mapping[str, Reference]
-    ) -> list[Match]:
-        chosen = sorted(candidates)
-        self._read([known.sha, *chosen] if chosen else [])
-        found = (self._match(known, candidate, named.get(candidate)) for candidate in chosen)
-        return [match for match in found if match is not None]
-
-    def read_candidates(self, shas: Sequence[str]) -> None:
-        """Read the changes of all commits that are going to be compared, by one git."""
-        wanted: set[str] = set()
-        for sha in self.lacking.intersection(shas):
-            if (known := self.asked.get(sha)) is not None:
-                candidates = self._candidates(known, self._named(sha))
-                wanted.update(candidates, [sha] if candidates else [])
+    def _read_candidates(self, shas: Iterable[str]) -> None:
+        """Read the patches of all pairs that are going to be compared, by one git."""
+        wanted: dict[str, None] = {}
+        for sha in shas:
+            if sha in self.lacking and (candidates := self._candidates(self.asked[sha])):
+                wanted.update(dict.fromkeys([sha, *candidates]))
         self._read(wanted)
 
-    def _candidates(self, known: Indexed, named: Mapping[str, Reference]) -> set[str]:
-        alike = (sha for sha in self._alike(known) if not self._names_another(sha, known.sha))
-        return {*named, *alike}
-
-    def _same_paths(self, known: Indexed) -> set[str]:
-        """Return the commits of the branch that touch just the paths that ``known`` touches."""
-        if not 0 < known.paths <= _PATHS:
-            return set()
-        paths = self.index.paths_of(known.sha)
-        found = set(self.index.touching(paths[0])).intersection(self.side)
-        for path in paths[1:]:
-            found.intersection_update(self.index.touching(path) if found else ())
-        alike = {sha for sha in found if self.side[sha].paths == known.paths}
-        free = {sha for sha in alike if not self._names_another(sha, known.sha)}
-        return free if len(free) <= _COMPARED else set()
-
-    def _named(self, sha: str) -> dict[str, Reference]:
-        if not self.options.trailers:
-            return {}
-        return {
-            commit: reference
-            for commit, reference in self.by_origin.get(sha[:7], ())
-            if sha.startswith(reference.named)
-        }
-
-    def _names_another(self, commit: str, sha: str) -> bool:
-        """Whether the trailers of ``commit`` resolve, and all to other commits than ``sha``."""
-        if not self.options.trailers:
-            return False
-        shas = {
-            resolved
-            for reference in self.references.get(commit, ())
-            if reference.kind in PROVENANCE and (resolved := self.index.expand(reference.named))
-        }
-        if not shas or sha in shas:
-            return False
-        title = self.side[commit].title
-        return any(known.title == title for known in self.index.known(shas).values())
-
-    def _alike(self, known: Indexed) -> set[str]:
-        titled = self.by_title.get(known.title, ())
-        found = set(titled) if len(titled) <= _COMMON_TITLE else set()
-        return found | set(self.by_author.get((known.email, known.authored), ()))
-
     def _read(self, shas: Iterable[str]) -> None:
-        missing = [sha for sha in shas if sha not in self.changes]
+        missing = [sha for sha in shas if sha not in self.patches]
         if missing:
-            self.changes.update(read_changes(self.workspace, missing))
+            self.patches.update(self.index.patches(missing))
 
-    def _match(self, known: Indexed, commit: str, named: Reference | None) -> Match | None:
-        """Weigh what one commit of the branch has in common with ``known``."""
-        other = self.side[commit]
-        titled = other.title == known.title
-        authored = (other.email, other.authored) == (known.email, known.authored)
-        mine, theirs = self.changes.get(known.sha), self.changes.get(commit)
-        share = mine.similarity(theirs) if mine and theirs else 0.0
-        covered = mine.covered_by(theirs) if mine and theirs else 0.0
-        evidence = _evidence(commit, named, titled, authored, share)
-        difference = mine.difference(theirs) if mine and theirs and share < _SAME else ()
-        if named is not None:
-            if titled or authored or max(share, covered) >= _SIMILAR:
-                return Match(commit, max(share, covered, _ALIKE), evidence, 0.99, difference)
-            return self._only_named(known, commit, named, evidence, difference)
-        if share >= _SAME or (titled and authored):
-            return Match(commit, max(share, _ALIKE), evidence, 0.98, difference)
-        weight = self._unnamed(known, titled, authored, share, covered)
-        return weight and Match(commit, weight[0], evidence, weight[1], difference)
+    def _judged(self, sha: str) -> _Found:
+        known = self.asked.get(sha)
+        if known is None:
+            why = Evidence("missing-object", "", "the repository does not hold this commit")
+            return _Found(Presence(sha, "", State.UNDETERMINED, 0.0, (why,)))
+        subject = commit.subject if (commit := self.index.commit(sha)) else known.title
+        if sha not in self.lacking:
+            return self._shared(known, subject)
+        matches = self._matches(known)
+        if not matches:
+            return _Found(self._not_found(known, subject))
+        return self._carried(known, subject, matches)
 
-    def _unnamed(
-        self, known: Indexed, titled: bool, authored: bool, share: float, covered: float
-    ) -> tuple[float, float] | None:
-        """Return the share and the confidence of a commit that no trailer names; None for none."""
-        if (titled or authored) and (share >= _ALIKE or covered >= _COVERED):
-            return max(share, covered), 0.9
-        if titled and self._title_is_its_own(known):
-            return max(share, _ALIKE), 0.8 if share >= _SIMILAR else 0.6
-        if (titled or authored or share >= _ALIKE) and share >= _SIMILAR:
-            return min(share, _ALIKE - 0.01), 0.6
+    def _shared(self, known: Indexed, subject: str) -> _Found:
+        """Judge a commit that the branch reaches: present, unless it was taken back since."""
+        here = Evidence("sha", known.sha, "the branch reaches this commit")
+        undoing = self.reverts.of(known.sha, known)
+        again = self._landed_again(known) if undoing and undoing.whole else None
+        if again is not None:
+            here = Evidence("title", again, "taken back, and landed again under the same title")
+            undoing = self.reverts.of(again, known)
+        state, told = _undone(undoing)
+        return _Found(Presence(known.sha, subject, state, 1.0, (here, *told)))
+
+    def _landed_again(self, known: Indexed) -> str | None:
+        """Return a later commit of the branch with the same title and change."""
+        titled = [sha for sha in self.index.titled(known.title) if sha != known.sha]
+        later = [
+            sha
+            for sha, other in self.index.known(titled).items()
+            if other.committed > known.committed
+        ]
+        gone = unreachable(self.index.workspace, later, self.side.tip) if later else frozenset()
+        self._read([known.sha, *later] if later else [])
+        mine = self.patches.get(known.sha)
+        for sha in later:
+            theirs = self.patches.get(sha)
+            if sha not in gone and mine and theirs and mine.similarity(theirs) >= ADAPTED:
+                return sha
         return None
 
-    def _title_is_its_own(self, known: Indexed) -> bool:
-        """Whether no other commit of upstream, and one of the branch, has this title."""
-        mine = self.by_title.get(known.title, ())
-        several_words = len(known.title.split()) >= _WORDS
-        return several_words and len(mine) == 1 and self._upstream_titled(known.title) == 1
+    def _carried(self, known: Indexed, subject: str, matches: Sequence[Match]) -> _Found:
+        """Say present where a carrier was not taken back later, else reverted."""
+        told: list[Evidence] = []
+        for carrier in matches:
+            undoing = self.reverts.of(carrier.commit, known)
+            if undoing is None or not undoing.whole:
+                state, partly = _undone(undoing)
+                if not carrier.whole:
+                    state = State.PARTIAL
+                shown = (*evidence(carrier.likeness), *partly)
+                made = Presence(known.sha, subject, state, carrier.confidence, shown)
+                return _Found(made, carrier)
+            told += _undone(undoing)[1]
+        best = matches[0]
+        shown = (*evidence(best.likeness), *told)
+        return _Found(Presence(known.sha, subject, State.REVERTED, best.confidence, shown))
 
-    def _upstream_titled(self, title: str) -> int:
-        """How many commits that are asked for have this title."""
-        return sum(known.title == title for known in self.asked.values())
+    def _matches(self, known: Indexed) -> list[Match]:
+        """Return the commits of the branch that carry ``known``, the likeliest first."""
+        found = [
+            made
+            for commit in self._candidates(known)
+            if (made := self._match(known, commit)) is not None
+        ]
+        if not found:
+            found = self._resembling(known)
+        return sorted(
+            found,
+            key=lambda made: (-made.whole, -made.likeness.score, self.side.order[made.commit]),
+        )
 
-    def _only_named(
-        self,
-        known: Indexed,
-        commit: str,
-        named: Reference,
-        evidence: tuple[Evidence, ...],
-        difference: tuple[str, ...],
-    ) -> Match | None:
+    def _candidates(self, known: Indexed) -> list[str]:
+        """Return what a trailer, the title, or author and time speak for."""
+        named = self.side.named(known.sha) if self.options.trailers else {}
+        titled = self.side.by_title.get(known.title, ())
+        if len(titled) > _COMMON_TITLE:
+            titled = [sha for sha in titled if self.side.known[sha].path_set == known.path_set]
+        authored = self.side.by_author.get((known.email, known.authored), ())
+        return list(dict.fromkeys([*named, *titled[:_COMPARED], *authored[:_COMPARED]]))
+
+    def _match(self, known: Indexed, commit: str) -> Match | None:
+        pair = self._pair(known, commit)
+        made = match(pair, known.title)
+        if made is None:
+            return self._only_named(pair) if pair.named is not None else None
+        if pair.named is not None and pair.is_sure:
+            return made
+        return None if self._fits_another(pair) else made
+
+    def _pair(self, known: Indexed, commit: str) -> Likeness:
+        self._read([known.sha, commit])
+        named = self.side.named(known.sha).get(commit) if self.options.trailers else None
+        patches = self.patches.get(known.sha), self.patches.get(commit)
+        return likeness(known, self.side.known[commit], named, patches)
+
+    def _only_named(self, pair: Likeness) -> Match | None:
         """Weigh a trailer that nothing else supports: a rewritten backport, or a wrong sha."""
-        title = self.side[commit].title
-        elsewhere = [sha for sha in self.index.titled(title) if sha not in (commit, known.sha)]
-        if any(sha not in self.side for sha in elsewhere):
-            return None  # its title is that of another upstream commit: the sha is wrong
-        text = "only its trailer says so: title, author and change differ"
-        return Match(commit, _ALIKE, (*evidence, Evidence("near", commit, text)), 0.7, difference)
+        others = [other for other in self._origins_of(pair.commit) if other.sha != pair.upstream]
+        return None if others else Match(pair, 0.6)
 
-    def _in_tree(self, sha: str) -> Presence | None:
-        """Say whether the branch's tree already is as the commit leaves it."""
-        from uplift.backport.pick import picking  # noqa: PLC0415 - only where all else failed
+    def _fits_another(self, pair: Likeness) -> bool:
+        """Whether another upstream commit is more like the branch's commit."""
+        return any(
+            self._pair(other, pair.commit).score > pair.score
+            for other in self._origins_of(pair.commit)
+            if other.sha != pair.upstream
+        )
 
-        with picking(self.workspace) as picker:
-            picked = picker.pick(self.tip, sha)
-        if not (picked.clean and picked.empty):
-            return None
-        text = "picking it changes nothing: the tree has its change in another form"
-        return Presence(sha, "", State.PRESENT, 0.9, (Evidence("diff", "", text),))
+    def _origins_of(self, commit: str) -> tuple[Indexed, ...]:
+        """Return what ``commit`` may be upstream, by trailer, title, author and time."""
+        if commit not in self._origins:
+            known = self.side.known[commit]
+            named = self.side.origins(commit) if self.options.trailers else ()
+            shas = [self.index.resolved(reference) for reference in named]
+            shas += self.index.titled(known.title)[:_RIVALS] if known.title else ()
+            shas += self.index.authored(known.email, known.authored)[:_RIVALS]
+            there = [sha for sha in dict.fromkeys(shas) if sha in self.beyond]
+            self._origins[commit] = tuple(self.index.known(there).values())
+        return self._origins[commit]
 
-    def _alive(self, sha: str, carriers: Sequence[Match]) -> Presence:
-        """Say present where a carrier was not reverted later, else reverted."""
-        gone: list[Evidence] = []
-        for match in carriers:
-            revert = self._reverted_by(match.commit, sha)
-            if revert is None:
-                return Presence(
-                    sha, "", State.PRESENT, match.confidence, match.evidence, match.difference
-                )
-            gone.append(Evidence("revert", revert, f"it takes {match.commit[:12]} back"))
-        best = carriers[0]
-        return Presence(sha, "", State.REVERTED, best.confidence, (*best.evidence, *gone))
+    def _resembling(self, known: Indexed) -> list[Match]:
+        """Look for the change among commits of the same paths that are no other upstream commit."""
+        near = [sha for sha in self._same_paths(known) if not self._origins_of(sha)]
+        self._read([known.sha, *near] if near else [])
+        found: list[Match] = []
+        for commit in near:
+            pair = self._pair(known, commit)
+            made = match(pair, known.title)
+            if made is None and contains(pair):
+                made = Match(pair, 0.8)
+            if made is not None and not self._fits_another(pair):
+                found.append(made)
+        return found
 
-    def _reverted_by(self, commit: str, upstream: str, depth: int = 0) -> str | None:
-        """Return the standing revert of ``commit`` on the branch, None where there is none."""
-        if depth > _DEPTH:
-            return None
-        for revert, _ in self._reverts_of(commit, upstream):
-            if self._reverted_by(revert, revert, depth + 1) is None:
-                return revert
+    def _same_paths(self, known: Indexed) -> list[str]:
+        """Return commits of the branch that touch these paths, those that touch most first."""
+        if not 0 < known.paths <= _PATHS:
+            return []
+        shared: dict[str, int] = dict.fromkeys(self.side.by_path_set.get(known.path_set, ()), 1000)
+        for path in self.index.paths_of(known.sha)[:_TOUCHED]:
+            for sha in self.index.touching(path):
+                if sha in self.side.known:
+                    shared[sha] = shared.get(sha, 0) + 1
+        later = [sha for sha in shared if self.side.known[sha].committed >= known.authored]
+        return sorted(later, key=lambda sha: -shared[sha])[:_COMPARED]
+
+    def _not_found(self, known: Indexed, subject: str) -> Presence:
+        reason = self._cannot_tell(known)
+        if reason is not None:
+            return Presence(known.sha, subject, State.UNDETERMINED, 0.0, (reason,))
+        text = f"none of {len(self.side.order)} commits of the branch names, titles or repeats it"
+        shown = (Evidence("searched", "", text),)
+        return Presence(known.sha, subject, State.ABSENT, 0.97, shown)
+
+    def _cannot_tell(self, known: Indexed) -> Evidence | None:
+        """Return which missing objects keep the answer open."""
+        if known.paths < 0:
+            return Evidence("missing-object", "", "its trees are missing: its change is not known")
+        if known.paths and self._same_paths(known) and self._unreadable(known.sha):
+            return Evidence("missing-object", "", "its patch cannot be made: contents are missing")
+        cut = [known_cut for known_cut in self._cut_here if known_cut.committed >= known.authored]
+        if cut:
+            text = (
+                f"the branch's history is cut at {cut[0].sha[:12]}: what came before is not known"
+            )
+            return Evidence("missing-object", cut[0].sha, text)
         return None
 
-    def _reverts_of(self, commit: str, upstream: str) -> list[tuple[str, Reference]]:
-        known = self.side.get(commit) or self.asked.get(upstream)
-        title = known.title if known else ""
-        keys = dict.fromkeys((commit[:7], upstream[:7], title))
-        listed = [pair for key in keys if key for pair in self.reverts.get(key, ())]
-        if commit not in self.side:
-            listed += self._earlier_reverts(commit)
-        return [
-            (sha, named)
-            for sha, named in listed
-            if sha != commit
-            and (
-                not named.named
-                or commit.startswith(named.named)
-                or upstream.startswith(named.named)
+    def _unreadable(self, sha: str) -> bool:
+        self._read([sha])
+        return sha not in self.patches
+
+    @cached_property
+    def _cut_here(self) -> tuple[Indexed, ...]:
+        """Commits of the branch whose parents, or trees, are missing."""
+        return tuple(known for known in self.side.known.values() if known.paths < 0)
+
+    def _left_out(self, found: Mapping[str, _Found]) -> dict[str, _Found]:
+        """Say partial where lines that a carrier left out still apply to it as they are."""
+        short = [
+            (item.carrier.commit, sha)
+            for sha, item in found.items()
+            if item.carrier and item.presence.state is State.PRESENT and _is_short(item.carrier)
+        ]
+        changed: dict[str, _Found] = {}
+        with picking(self.index.workspace) as picker:
+            for (commit, sha), picked in zip(short, picker.pick_all(short), strict=True):
+                if picked.clean and not picked.empty:
+                    missing = self._paths_between(picker.tree_of(commit), picked.tree)
+                    if any(not is_documentation(path) for path in missing):
+                        changed[sha] = _partly(found[sha], commit, missing)
+        return changed
+
+    def _paths_between(self, before: str, after: str) -> list[str]:
+        options = ("diff-tree", "-r", "-z", "--name-only", "--no-renames")
+        listed = self.index.workspace.git(*options, before, after)
+        return [name.decode("utf-8", "replace") for name in listed.split(b"\0") if name]
+
+    def _in_tree(self, found: Mapping[str, _Found]) -> dict[str, _Found]:
+        """Say present where the branch's tree already is as the commit leaves it."""
+        absent = [sha for sha, item in found.items() if item.presence.state is State.ABSENT]
+        absent = [sha for sha in absent if self.asked[sha].parents < 2 and self.asked[sha].paths]
+        if len(absent) > _PICKED:
+            return {}
+        changed: dict[str, _Found] = {}
+        with picking(self.index.workspace) as picker:
+            pairs = [(self.side.tip, sha) for sha in absent]
+            for sha, picked in zip(absent, picker.pick_all(pairs), strict=True):
+                if picked.empty and not self.reverts.is_revert(sha):
+                    text = "picking it changes nothing: the tree has its change in another form"
+                    shown = (Evidence("diff", "", text),)
+                    before = found[sha].presence
+                    changed[sha] = _Found(
+                        replace(before, state=State.PRESENT, confidence=0.85, evidence=shown)
+                    )
+        return changed
+
+    def _with_differences(self, found: Mapping[str, _Found]) -> dict[str, _Found]:
+        pairs = [
+            (sha, item.carrier.commit)
+            for sha, item in found.items()
+            if item.carrier and item.carrier.likeness.compared and not item.carrier.likeness.is_same
+        ]
+        shas = list(dict.fromkeys(sha for pair in pairs for sha in pair))
+        lines = changed_lines(self.index.workspace, shas) if shas else {}
+        return {
+            sha: replace(
+                found[sha],
+                presence=replace(
+                    found[sha].presence,
+                    differences=_difference(lines.get(sha, ()), lines.get(commit, ())),
+                ),
             )
-            and self.order.get(sha, len(self.order)) < self.order.get(commit, len(self.order) + 1)
-        ]
-
-    def _earlier_reverts(self, commit: str) -> list[tuple[str, Reference]]:
-        """Return reverts of a commit of the shared history that the branch has too."""
-        named = [
-            (sha, reference)
-            for sha, reference in self.index.references_to(commit)
-            if reference.kind is ReferenceKind.REVERTS and sha not in self.side
-        ]
-        gone = unreachable(self.workspace, [sha for sha, _ in named], self.tip) if named else ()
-        return [(sha, reference) for sha, reference in named if sha not in gone]
+            for sha, commit in pairs
+        }
 
 
-def _evidence(
-    commit: str, named: Reference | None, titled: bool, authored: bool, share: float
-) -> tuple[Evidence, ...]:
-    found: list[Evidence] = []
-    if named is not None:
-        text = f"line {named.line} of its message names it ({named.kind.value})"
-        found.append(Evidence("trailer", commit, text))
-    if share >= _SAME:
-        found.append(Evidence("patch-id", commit, "the same lines are added and removed"))
-    elif share:
-        found.append(Evidence("diff", commit, f"{share:.0%} of the changed lines are the same"))
-    if titled:
-        found.append(Evidence("title", commit, "the titles are the same"))
-    if authored:
-        found.append(Evidence("author-time", commit, "author and second of writing are the same"))
-    return tuple(found)
+def _known(index: Index, shas: Sequence[str]) -> dict[str, Indexed]:
+    """Return what is known of ``shas``; one that no branch reaches is read from its object."""
+    found = index.known(shas)
+    for sha in shas:
+        if sha not in found and (commit := index.commit(sha)) is not None:
+            author = commit.author
+            found[sha] = Indexed(
+                sha,
+                plain_title(commit.subject),
+                author.email.casefold(),
+                author.time,
+                0,
+                commit.committer.time,
+                len(commit.parents),
+            )
+    return found
 
 
-def _grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
-    found: dict[_Key, list[_Value]] = defaultdict(list)
-    for key, value in pairs:
-        found[key].append(value)
+def _undone(undoing: Undoing | None) -> tuple[State, tuple[Evidence, ...]]:
+    if undoing is None:
+        return State.PRESENT, ()
+    state = State.REVERTED if undoing.whole else State.PARTIAL
+    return state, (Evidence("revert", undoing.commit, undoing.text),)
+
+
+def _is_short(carrier: Match) -> bool:
+    """Whether the carrier has nothing but lines of the upstream commit, and not all of them."""
+    pair = carrier.likeness
+    return pair.compared and pair.size > 0 and pair.covering >= 0.95 and pair.covered < 0.95
+
+
+def _partly(found: _Found, commit: str, missing: Sequence[str]) -> _Found:
+    text = f"what it left out still applies, in {', '.join(missing[:3])}"
+    before = found.presence
+    shown = (*before.evidence, Evidence("near", commit, text))
+    return replace(found, presence=replace(before, state=State.PARTIAL, evidence=shown))
+
+
+def _difference(mine: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines only one has: ``- `` before upstream's, ``+ `` before the branch's."""
+    lines = [f"- {line}" for line in _only(mine, theirs)]
+    lines += [f"+ {line}" for line in _only(theirs, mine)]
+    more = len(lines) - _SHOWN
+    return tuple(lines[:_SHOWN]) + ((f"… {more} more lines",) if more > 0 else ())
+
+
+def _only(mine: Sequence[str], theirs: Sequence[str]) -> list[str]:
+    """Return the lines of ``mine`` that ``theirs`` lacks, white space left out of account."""
+    there: dict[str, int] = {}
+    for line in theirs:
+        key = "".join(line.split())
+        there[key] = there.get(key, 0) + 1
+    found: list[str] = []
+    for line in mine:
+        key = "".join(line.split())
+        if there.get(key, 0):
+            there[key] -= 1
+        elif len(key) > 1:
+            found.append(line)
     return found
