@@ -249,3 +249,12 @@ def test_the_kernel_of_resolute_preempts_lazily_where_earlier_ones_did_so_volunt
     assert option("noble", "PREEMPT_VOLUNTARY") == "y"
     assert option("resolute", "PREEMPT_LAZY") == "y"
     assert option("resolute", "PREEMPT_VOLUNTARY") == "n"
+
+
+def test_the_kernel_of_lunar_in_jammy_has_the_options_of_arm64_and_amd64() -> None:
+    assert option("jammy+hwe-6.2", "ARM64_BTI", "arm64") == "y"
+    assert option("jammy+hwe-6.2", "ARM64_LPA2", "arm64") == "n"
+    assert option("jammy+hwe-6.2", "NR_CPUS", "arm64") == "256"
+    assert option("jammy+hwe-6.2", "NR_CPUS") == "8192"
+    assert option("jammy+hwe-6.2", "X86_KERNEL_IBT") == "n"
+    assert option("jammy+hwe-6.2", "INTEL_IFS") == "m"
