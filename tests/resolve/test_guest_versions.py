@@ -52,6 +52,13 @@ def test_a_profile_needs_the_newest_of_what_its_extensions_need():
     )
 
 
+def test_no_version_gives_what_this_hart_does_not_meet_the_condition_for():
+    facts = hart("6.8.0", "10.0.13", "sscofpmf")
+    assert newer(facts, "sscofpmf") is None
+    with_aia = hart("6.8.0", "10.0.13", "sscofpmf", "ssaia")
+    assert newer(with_aia, "sscofpmf") == (("sscofpmf",), "6.11", "")
+
+
 def test_what_guests_have_needs_nothing_newer():
     assert newer(hart("6.8.0", "9.0.0"), "zkt", "zicboz") is None
 

@@ -13,6 +13,7 @@ from uplift.facts.hwcap_tables import arm64_rules
 from uplift.resolve.model import Stop
 from uplift.resolve.plan_facts import PlanFacts
 from uplift.resolve.predicate import judge, version_key
+from uplift.resolve.predict.riscv64 import holds
 
 #: Whose QEMU it is.
 OWNER = "distribution virtualization team"
@@ -94,12 +95,17 @@ def _versions(test: Test, facts: PlanFacts) -> _Versions | None:
     if test.fact == "kvm.words":
         return _first(_arm64(word, kernel, str(qemu or "")))
     extension = riscv_extensions().get(word)
-    state = _passing(extension.history, kernel) if extension else None
+    state = _passing(_open(extension.history, facts), kernel) if extension else None
     if extension is None or state is None or not extension.qemu_since.version:
         return None
     return _Versions(
         _newer_linux(state.since, kernel), _newer_qemu(extension.qemu_since, str(qemu or ""))
     )
+
+
+def _open(history: History, facts: PlanFacts) -> History:
+    """Return the states whose conditions this hart and this kernel may meet."""
+    return History(tuple(s for s in history.states if holds(s, facts, {}) is not False))
 
 
 def _arm64(word: str, kernel: str, qemu: str) -> Iterator[_Versions]:

@@ -125,7 +125,7 @@ def _told(extension: Extension, qemu: Fact | Missing) -> Answer:
 
 def _passed(extension: Extension, kernel: str, facts: PlanFacts, inputs: dict[str, None]) -> Answer:
     states = extension.history.possible(kernel)
-    answers = {_state(state, facts, inputs) for state in states}
+    answers = {holds(state, facts, inputs) for state in states}
     if len(answers) == 1:
         return answers.pop()
     newest = states[0].since
@@ -140,7 +140,8 @@ _UPDATES_ACCESSED = "arch_has_hw_pte_young()"
 _HOST_HAS = re.compile(r"!kvm_riscv_isa_check_host\((\w+)\)|.*\bRISCV_ISA_EXT_(\w+)\)")
 
 
-def _state(state: GuestState, facts: PlanFacts, inputs: dict[str, None]) -> Answer:
+def holds(state: GuestState, facts: PlanFacts, inputs: dict[str, None]) -> Answer:
+    """Say whether KVM in a state passes the extension on: its conditions, not its version."""
     if not state.passed or not state.when:
         return state.passed
     told = _HOST_HAS.fullmatch(state.when)
