@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from uplift.backport.index import Index, Indexed
 from uplift.backport.likeness import ADAPTED, Likeness, Match, contains, evidence, likeness, match
@@ -23,7 +24,6 @@ from uplift.backport.titles import plain_title
 from uplift.lab.git import Workspace
 
 _PATHS = 50  #: of a commit that is sought by its paths
-_TOUCHED = 8  #: of these paths that are looked up one by one
 _COMPARED = 60  #: commits of the same paths that are compared with one
 _COMMON_TITLE = 8  #: a title that more commits have says nothing by itself
 _RIVALS = 20  #: upstream commits that one commit of the branch may be
@@ -86,6 +86,8 @@ class _Search:
     upstream: tuple[str, ...]  #: whose history is where the commits come from
     reverts: Reverts
     patches: dict[str, Patch] = field(default_factory=dict)
+    _told: dict[str, list[Match]] = field(default_factory=dict)
+    _near: dict[str, list[str]] = field(default_factory=dict)
     _origins: dict[str, tuple[Indexed, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -115,6 +117,7 @@ class _Search:
         """Judge all, then ask the trees of what is left open, then show differences."""
         wanted = list(dict.fromkeys(shas))
         self._read_candidates(wanted)
+        self._read_resembling([sha for sha in wanted if sha in self.lacking])
         found = {sha: self._judged(sha) for sha in wanted}
         if self.options.tree:
             found.update(self._left_out(found))
@@ -129,6 +132,16 @@ class _Search:
         for sha in shas:
             if sha in self.lacking and (candidates := self._candidates(self.asked[sha])):
                 wanted.update(dict.fromkeys([sha, *candidates]))
+        self._read(wanted)
+
+    def _read_resembling(self, shas: Iterable[str]) -> None:
+        """Find what the metadata tells; read the patches of what is to be sought by its lines."""
+        wanted: dict[str, None] = {}
+        for sha in shas:
+            known = self.asked[sha]
+            self._told[sha] = self._matched(known, self._candidates(known))
+            if not self._told[sha] and (near := self._same_paths(known)):
+                wanted.update(dict.fromkeys([sha, *near]))
         self._read(wanted)
 
     def _read(self, shas: Iterable[str]) -> None:
@@ -196,17 +209,15 @@ class _Search:
 
     def _matches(self, known: Indexed) -> list[Match]:
         """Return the commits of the branch that carry ``known``, the likeliest first."""
-        found = [
-            made
-            for commit in self._candidates(known)
-            if (made := self._match(known, commit)) is not None
-        ]
-        if not found:
-            found = self._resembling(known)
+        found = self._told[known.sha] or self._resembling(known)
         return sorted(
             found,
             key=lambda made: (-made.whole, -made.likeness.score, self.side.order[made.commit]),
         )
+
+    def _matched(self, known: Indexed, commits: Iterable[str]) -> list[Match]:
+        found = (self._match(known, commit) for commit in commits)
+        return [made for made in found if made is not None]
 
     def _candidates(self, known: Indexed) -> list[str]:
         """Return what a trailer, the title, or author and time speak for."""
@@ -259,7 +270,7 @@ class _Search:
 
     def _resembling(self, known: Indexed) -> list[Match]:
         """Look for the change among commits of the same paths that are no other upstream commit."""
-        near = [sha for sha in self._same_paths(known) if not self._origins_of(sha)]
+        near = self._same_paths(known)
         self._read([known.sha, *near] if near else [])
         found: list[Match] = []
         for commit in near:
@@ -272,16 +283,16 @@ class _Search:
         return found
 
     def _same_paths(self, known: Indexed) -> list[str]:
-        """Return commits of the branch that touch these paths, those that touch most first."""
-        if not 0 < known.paths <= _PATHS:
-            return []
-        shared: dict[str, int] = dict.fromkeys(self.side.by_path_set.get(known.path_set, ()), 1000)
-        for path in self.index.paths_of(known.sha)[:_TOUCHED]:
-            for sha in self.index.touching(path):
-                if sha in self.side.known:
-                    shared[sha] = shared.get(sha, 0) + 1
-        later = [sha for sha in shared if self.side.known[sha].committed >= known.authored]
-        return sorted(later, key=lambda sha: -shared[sha])[:_COMPARED]
+        """Return commits of the branch that touch these paths and can be no other upstream one."""
+        if known.sha not in self._near:
+            few = 0 < known.paths <= _PATHS
+            near = (
+                sha
+                for sha in (self.side.sharing(known) if few else ())
+                if self.side.known[sha].committed >= known.authored and not self._origins_of(sha)
+            )
+            self._near[known.sha] = list(islice(near, _COMPARED))
+        return self._near[known.sha]
 
     def _not_found(self, known: Indexed, subject: str) -> Presence:
         reason = self._cannot_tell(known)

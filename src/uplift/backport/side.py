@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from uplift.backport.trailers import PROVENANCE
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+_MANY_PATHS = 2000  #: of a commit that is a sweep, not a change
 _SHORT = 7  #: digits of a sha by which names are grouped: no shorter ones are read
 
 
@@ -54,6 +56,29 @@ class Side:
         """Commits by the set of paths that they touch."""
         pairs = ((known.path_set, sha) for sha, known in self.known.items())
         return _grouped((paths, sha) for paths, sha in pairs if paths)
+
+    @cached_property
+    def by_path(self) -> Mapping[int, Sequence[str]]:
+        """Commits by the number of each path that they touch; those of very many are left out."""
+        return _grouped(
+            (path, sha)
+            for sha, known in self.known.items()
+            if known.paths <= _MANY_PATHS
+            for path in array("I", known.path_set)
+        )
+
+    def sharing(self, other: Indexed) -> list[str]:
+        """Return the commits that touch half of the paths of ``other``, or half of theirs.
+
+        Those that share most come first.
+        """
+        paths = array("I", other.path_set)
+        shared = Counter(sha for path in paths for sha in self.by_path.get(path, ()))
+        return [
+            sha
+            for sha, count in shared.most_common()
+            if 2 * count >= min(other.paths, self.known[sha].paths)
+        ]
 
     def named(self, sha: str) -> dict[str, Reference]:
         """Return the commits whose trailers name ``sha`` as their origin."""
