@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from uplift.backport.change import read_changes
 from uplift.backport.commit_text import read_commit
 from uplift.backport.model import Commit, Conflict, Person, Plan
+from uplift.backport.patches import changed_lines
 from uplift.backport.pick import Picked, Picker
 from uplift.backport.profiles import Profile
 from uplift.backport.series_text import Form, Links, Origin, message
@@ -160,10 +160,9 @@ class _Making:
         who = "x <x> 0 +0000"
         head = f"tree {tree}\nparent {self.tip}\nauthor {who}\ncommitter {who}\n\n"
         probe = self.view.write("commit", head.encode())
-        changes = read_changes(self.view, [sha, probe])
-        if sha in changes and probe in changes and changes[sha].lines == changes[probe].lines:
-            return Form.PICKED
-        return Form.BACKPORTED
+        lines = changed_lines(self.view, [sha, probe])
+        same = sha in lines and lines[sha] == lines.get(probe)
+        return Form.PICKED if same else Form.BACKPORTED
 
     def _commit(
         self, commit: Commit, tree: str, form: Form, conflicts: tuple[Conflict, ...] = ()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from uplift.backport.reachable import unreachable
 from uplift.lab.git import Workspace
 
 #: Names of branches by which teams name a tree; a stable branch is named by its version.
@@ -61,13 +62,3 @@ def tree_name(ref: str) -> str:
         if match:
             return name or match[1]
     return ""
-
-
-def unreachable(workspace: Workspace, shas: Iterable[str], tip: str) -> frozenset[str]:
-    """Return those of ``shas`` (full shas of commits) that are not in the history of ``tip``."""
-    wanted = list(dict.fromkeys(shas))
-    if not wanted:
-        return frozenset()
-    lines = "".join(f"{sha}\n" for sha in wanted) + f"^{tip}\n"
-    listed = workspace.git("rev-list", "--stdin", stdin=lines.encode())
-    return frozenset(listed.decode("ascii").split()) & frozenset(wanted)

@@ -1,0 +1,1 @@
+"""What a reviewer would say of a series, before the reviewer does."""

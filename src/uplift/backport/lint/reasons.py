@@ -1,0 +1,47 @@
+"""The rules by name, and the reason behind each: what a reviewer would point to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WHY: Mapping[str, str] = {
+    "tag-missing": "a reviewer must be able to compare a commit with its origin",
+    "tag-form": "scripts of the target's team read this line; another form is not found",
+    "tag-place": "the line stands where the team's tools look for it",
+    "sha-unknown": "nobody can compare a commit with one that does not exist",
+    "sha-other": "the commit would be compared, and later updated, with the wrong one",
+    "content-differs": "a pick that is not upstream's change hides what was done to it",
+    "change-unexplained": "who changes a commit says what was changed and why",
+    "hunk-elsewhere": "lines that come and go in another function are another change",
+    "context-differs": "reviewers compare patch-ids, which count the lines around a change",
+    "tree-not-named": "without a name the commit is looked for in mainline, where it is not",
+    "tree-needless": "a tree is named only where the commit is not in mainline",
+    "now-upstream": "what is upstream by now is taken from there",
+    "order": "upstream's order is the one that was built and tested",
+    "duplicate": "one change comes once",
+    "signoff-missing": "without it nobody answers for the commit (Developer Certificate of Origin)",
+    "signoff-last": "the signature covers what stands above it",
+    "signoff-sender": "who sends a commit signs it",
+    "signoff-lost": "the signatures of the original are its history",
+    "prefix": "the prefix says which team's change it is",
+    "subject-tags": "mails without these tags are not seen by the right people",
+    "series": "a series goes to the release that its subject names",
+    "config-mixed": "configuration is reviewed and reverted apart from code",
+    "config-missing": "an option that no annotation sets fails the check or stays off",
+    "release-uncovered": "who upgrades must not lose what the older release had",
+    "cover-missing": "the series is judged by its cover letter first",
+    "cover-section": "reviewers look for these parts",
+    "cover-risk": 'the text must never be "None" or "Low": it says what could go wrong and how',
+    "bug-missing": "the team tracks each change by its bug",
+    "bug-form": "scripts read the short form only",
+    "bug-place": "the link is the first text of the message",
+    "pull": "long series are fetched, not mailed",
+    "fix-missing": "upstream found a fault in this commit and mended it",
+    "reverted-upstream": "upstream took this commit back",
+    "prerequisite-missing": "upstream says that the commit needs it",
+    "symbol-missing": "the result does not build",
+    "does-not-apply": "it is applied to the tip of the branch",
+    "wrong-branch": "a series stands on the branch that it is for",
+    "unfinished": "somebody still has to finish it",
+    "not-checked": "what could not be looked at is not right for that",
+}
