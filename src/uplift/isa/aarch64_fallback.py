@@ -1,0 +1,73 @@
+"""arm64 decoding with NumPy, where the native decoder was not built.
+
+Functions and results are those of the native decoder. Bits 31 to 21 and 15 to 10 of a word name
+its class, or a node that looks at more bits.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from uplift.isa.range_rows import (
+    BAD,
+    BAD_ROW,
+    Buffer,
+    Classes,
+    Found,
+    Ints,
+    Lookup,
+    Rows,
+    Words,
+    clipped,
+    layers,
+    spans,
+)
+
+CHUNK = 1 << 18  #: words decoded at once
+
+
+@lru_cache(maxsize=1)
+def _table() -> Lookup:
+    return Lookup.load("aarch64")
+
+
+def classes_of(words: Words) -> Classes:
+    """The class of each word; 0 is the base set, ``BAD`` no instruction."""
+    return _table().classes(words, (words >> 15) & 0x1FFC0 | (words >> 10) & 0x3F)
+
+
+def lengths(data: Buffer) -> bytes:
+    """4 for each instruction from the start of ``data`` on, 0 for each undecodable word."""
+    words = _words(data, 0, len(memoryview(data).cast("B")) // 4)
+    return np.where(classes_of(words) == BAD, 0, 4).astype(np.uint8).tobytes()
+
+
+def classify(data: Buffer, base: int, starts: Ints, ends: Ints) -> tuple[bytes, bytes, int]:
+    """Decode the whole words of each range; see :func:`uplift.isa.decoder.classify`."""
+    starts, ends = clipped(data, base, starts, ends)
+    first = (starts - base + 3) // 4
+    last = np.maximum(first, (ends - base) // 4)
+    rows = Rows()
+    for layer in layers(first, last):
+        found = _sweep(data, base, first[layer], last[layer])
+        rows.add(found, layer, base + 4 * first[layer], base + 4 * last[layer])
+    packed, bad = rows.finish()
+    undecoded = int(np.frombuffer(bad, BAD_ROW)["count"].sum()) // 4
+    return packed, bad, int((last - first).sum()) - undecoded
+
+
+def _sweep(data: Buffer, base: int, first: Ints, last: Ints) -> Found:
+    """What lies in the words from the first range to the last, gaps between near ones included."""
+    at, group = [np.empty(0, np.int64)], [np.empty(0, np.uint16)]
+    for low, high in spans(first, last, CHUNK):
+        classes = classes_of(_words(data, low, high - low))
+        places = np.flatnonzero(classes != 0)
+        at.append(base + 4 * (places + low))
+        group.append(classes[places])
+    return Found(np.concatenate(at), np.concatenate(group), 4)
+
+
+def _words(data: Buffer, first: int, count: int) -> Words:
+    return np.frombuffer(data, "<u4", count, 4 * first)

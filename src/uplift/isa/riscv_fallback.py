@@ -1,0 +1,150 @@
+"""riscv64 decoding with NumPy, where the native decoder was not built.
+
+Functions and results are those of the native decoder. Compressed code is decoded without a loop:
+after a half-word that does not start with two ones, an instruction starts, whatever the half-word
+was; from there on the half-words that do start with two ones begin and end instructions in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from uplift.isa.range_rows import (
+    BAD,
+    BAD_ROW,
+    Buffer,
+    Classes,
+    Found,
+    Ints,
+    Lookup,
+    Rows,
+    clipped,
+    layers,
+    spans,
+)
+
+CHUNK = 1 << 17  #: half-words decoded at once
+Halves = npt.NDArray[np.uint16]
+Flags = npt.NDArray[np.bool_]
+
+
+@lru_cache(maxsize=1)
+def _table() -> Lookup:
+    return Lookup.load("riscv")
+
+
+def lengths(data: Buffer) -> bytes:
+    """2 or 4 for each instruction from the start of ``data`` on, 0 for each undecodable half."""
+    size = len(memoryview(data).cast("B")) // 2
+    found = []
+    for piece in _pieces(data, 0, size, np.array([size])):
+        wide = (piece.halves[piece.starts] & 3) == 3
+        classes = piece.classes[piece.starts]
+        found.append(np.where(classes == BAD, 0, np.where(wide, 4, 2)).astype(np.uint8))
+    return np.concatenate(found).tobytes() if found else b""
+
+
+def classify(data: Buffer, base: int, starts: Ints, ends: Ints) -> tuple[bytes, bytes, int]:
+    """Decode the whole half-words of each range; see :func:`uplift.isa.decoder.classify`."""
+    starts, ends = clipped(data, base, starts, ends)
+    first = (starts - base + 1) // 2
+    last = np.maximum(first, (ends - base) // 2)
+    rows, begun = Rows(), 0
+    for layer in layers(first, last):
+        found, inside = _sweep(data, base, first[layer], last[layer])
+        rows.add(found, layer, base + 2 * first[layer], base + 2 * last[layer])
+        begun += inside
+    packed, bad = rows.finish()
+    undecoded = int(np.frombuffer(bad, BAD_ROW)["count"].sum()) // 2
+    return packed, bad, begun - undecoded
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Half-words decoded at once, from an instruction's start on."""
+
+    low: int  #: number of the first half-word
+    halves: Halves
+    classes: Classes  #: of what would start at each half-word
+    starts: Ints  #: where instructions start
+
+
+def _sweep(data: Buffer, base: int, first: Ints, last: Ints) -> tuple[Found, int]:
+    """What the ranges and the short gaps between them hold; how many starts are in the ranges."""
+    at, group, begun = [np.empty(0, np.int64)], [np.empty(0, np.uint16)], 0
+    bounds = np.union1d(first, last)
+    for low, high in spans(first, last, CHUNK, split=False):
+        for piece in _pieces(data, low, high, bounds):
+            classes = piece.classes[piece.starts]
+            places = np.flatnonzero(classes != 0)
+            at.append(base + 2 * (piece.starts[places] + piece.low))
+            group.append(classes[places])
+            begun += _inside(piece.starts + piece.low, first, last)
+    return Found(np.concatenate(at), np.concatenate(group), 2), begun
+
+
+def _inside(places: Ints, first: Ints, last: Ints) -> int:
+    """How many of the sorted places lie in the ranges."""
+    if not len(places):
+        return 0
+    near = slice(
+        int(np.searchsorted(last, places[0], "right")), int(np.searchsorted(first, places[-1] + 1))
+    )
+    counts = np.searchsorted(places, last[near]) - np.searchsorted(places, first[near])
+    return int(counts.sum())
+
+
+def _pieces(data: Buffer, low: int, high: int, bounds: Ints) -> Iterator[_Piece]:
+    """Decode from half-word ``low`` to ``high``; no instruction crosses one of ``bounds``."""
+    whole = _halves(data)
+    while low < high:
+        size = min(CHUNK, high - low)
+        piece = _decoded(whole, low, size, bounds)
+        yield piece
+        final = int(piece.starts[-1])
+        wide = piece.halves[final] & 3 == 3 and piece.classes[final] != BAD
+        low += max(size, final + (2 if wide else 1))
+
+
+def _decoded(whole: Halves, low: int, size: int, bounds: Ints) -> _Piece:
+    halves = whole[low : low + size]
+    classes = _classes(whole, low, size)
+    wide = (halves & 3) == 3
+    cut = bounds[slice(*np.searchsorted(bounds, (low + 1, low + size + 1)))] - low - 1
+    cut = cut[wide[cut]]
+    classes[cut] = BAD
+    wide &= classes != BAD
+    return _Piece(low, halves, classes, np.flatnonzero(_starts(wide)))
+
+
+def _classes(whole: Halves, low: int, size: int) -> Classes:
+    """The class of what would start at each half-word."""
+    words = np.zeros(size, np.uint32)
+    after = whole[low + 1 : low + size + 1]
+    words[: len(after)] = after
+    words <<= 16
+    words |= whole[low : low + size]
+    classes = _table().classes(words, whole[low : low + size])
+    if len(after) < size and whole[low + size - 1] & 3 == 3:
+        classes[-1] = BAD
+    return classes
+
+
+def _starts(wide: Flags) -> Flags:
+    """Where instructions start: at even distances after what ends one for sure."""
+    places = np.arange(len(wide), dtype=np.int32)
+    ends = np.where(wide, np.int32(-1), places)
+    np.maximum.accumulate(ends, out=ends)
+    odd = np.empty(len(wide), np.bool_)
+    odd[:1] = True
+    np.not_equal((places[1:] ^ ends[:-1]) & 1, 0, out=odd[1:])
+    return odd
+
+
+def _halves(data: Buffer) -> Halves:
+    return np.frombuffer(data, "<u2", len(memoryview(data).cast("B")) // 2)
