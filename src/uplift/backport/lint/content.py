@@ -147,7 +147,7 @@ def _same_lines(context: Context, commit: SeriesCommit, claims: Sequence[Claim])
     return context.profile.provenance.changed == "explain" and same
 
 
-_NOTE_LINE = re.compile(r"\s*\[\s*(?!upstream commit)[^\[\]:]{2,80}:\s*\S", re.I)
+_NOTE_LINE = re.compile(r"\s*\[\s*(?!upstream commit)[^\[\]:]{1,80}:\s*\S", re.I)
 
 
 def _is_explained(commit: SeriesCommit, claim: Claim, place: str) -> bool:

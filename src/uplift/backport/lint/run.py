@@ -8,7 +8,17 @@ from datetime import date
 from pathlib import Path
 
 from uplift.backport.index import Index
-from uplift.backport.lint import content, cover, missing, mixture, origins, signoffs, tags, target
+from uplift.backport.lint import (
+    content,
+    cover,
+    missing,
+    mixture,
+    origins,
+    signoffs,
+    symbols,
+    tags,
+    target,
+)
 from uplift.backport.lint.context import Context, about_series
 from uplift.backport.lint.model import (
     Finding,
@@ -46,6 +56,7 @@ OF_SERIES: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     origins.twice,
     origins.order,
     missing.follow,
+    symbols.lacking,
 )
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTE: 2}
 

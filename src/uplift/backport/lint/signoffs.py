@@ -61,7 +61,7 @@ def is_by(line: str, who: Person) -> bool:
 def lost(context: Context, commit: SeriesCommit) -> Iterator[Finding]:
     """Find signatures of the upstream commit that are gone."""
     claims = context.claims[commit.place]
-    if not context.profile.signoff.keep or len(claims) != 1:
+    if not context.profile.signoff.keep or len(claims) != 1 or not signatures(commit):
         return
     origin = context.commit(claims[0].sha) if claims[0].sha else None
     if origin is None:

@@ -31,6 +31,8 @@ def _missing(context: Context, commit: SeriesCommit) -> Iterator[Finding]:
         return
     if context.profile.is_own(commit.title) or reverted_title(commit.title):
         return
+    if any(re.match(pattern, commit.title) for pattern in context.profile.subject.foreign):
+        return
     same = context.upstream_titled(bare_title(commit.title))
     if rules.local and not same:
         return
