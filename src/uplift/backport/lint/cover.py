@@ -72,8 +72,8 @@ def sections(text: str) -> dict[str, str]:
     """Return the parts of an SRU text, by their titles in lower case; older titles are known."""
     found: dict[str, str] = {}
     matches = list(_SECTION.finditer(text))
-    ends = [match.start() for match in matches[1:]] + [len(text)]
-    for match, end in zip(matches, ends, strict=True):
+    ends = [*(match.start() for match in matches[1:]), len(text)]
+    for match, end in zip(matches, ends, strict=False):
         name = " ".join(match[1].lower().split())
         content = f"{match[2]}\n{text[match.end() : end]}"
         found.setdefault(_ALIASES.get(name, name), _before_statistics(content))

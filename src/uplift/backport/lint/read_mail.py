@@ -60,11 +60,13 @@ def read_mails(view: Workspace, base: str, paths: Sequence[Path]) -> Submission:
     mails = [mail for path in _files(paths) for mail in mails_in(path.name, _content(path))]
     patches = [mail for mail in mails if mail.patch]
     covers = [mail for mail in mails if not mail.patch and not _is_reply(mail.subject)]
-    if not patches and not covers:
+    if not patches:
         raise UpliftError(
-            "there is nothing to check", "no file holds a patch", "name mails made by format-patch"
+            "there is nothing to check",
+            "no file holds a patch",
+            "name mails made by git format-patch; check a pull request's branch by its commits",
         )
-    if patches and all(mail.number for mail in patches):
+    if all(mail.number for mail in patches):
         patches.sort(key=lambda mail: mail.number)
     cover = CoverLetter(covers[0].subject, covers[0].body, covers[0].place) if covers else None
     return Submission(base, tuple(_applied(view, base, patches)), cover, mailed=True)
