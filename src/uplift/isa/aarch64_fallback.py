@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from uplift.isa import aarch64_references
 from uplift.isa.range_rows import (
     BAD,
     BAD_ROW,
@@ -18,6 +19,7 @@ from uplift.isa.range_rows import (
     Found,
     Ints,
     Lookup,
+    References,
     Rows,
     Words,
     clipped,
@@ -25,7 +27,7 @@ from uplift.isa.range_rows import (
     spans,
 )
 
-CHUNK = 1 << 18  #: words decoded at once
+CHUNK = 1 << 16  #: words decoded at once
 
 
 @lru_cache(maxsize=1)
@@ -71,3 +73,15 @@ def _sweep(data: Buffer, base: int, first: Ints, last: Ints) -> Found:
 
 def _words(data: Buffer, first: int, count: int) -> Words:
     return np.frombuffer(data, "<u4", count, 4 * first)
+
+
+def references(data: Buffer, base: int, starts: Ints, ends: Ints) -> bytes:
+    """What refers to a fixed address; see :func:`uplift.isa.decoder.references`."""
+    starts, ends = clipped(data, base, starts, ends)
+    first = (starts - base + 3) // 4
+    last = np.maximum(first, (ends - base) // 4)
+    found = References()
+    for n, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        words = _words(data, low, high - low).tolist()
+        found.add(n, aarch64_references.read(words, base + 4 * low))
+    return found.finish()

@@ -6,7 +6,7 @@ The layouts are those of the native decoder: packed little-endian records.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Union
@@ -160,3 +160,18 @@ def spans(first: Ints, last: Ints, size: int, split: bool = True) -> Iterator[tu
         step = size if split else max(high - low, 1)
         for piece in range(low, high, step):
             yield piece, min(piece + step, high)
+
+
+class References:
+    """Collects the references of one call."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[int, int, int, int]] = []
+
+    def add(self, range_: int, found: Iterable[tuple[int, int, int]]) -> None:
+        """Take the references of one range: kind, address, target."""
+        self._found += ((range_, *reference) for reference in found)
+
+    def finish(self) -> bytes:
+        """All references as records."""
+        return np.array(self._found, REFERENCE).tobytes()

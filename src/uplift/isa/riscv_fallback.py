@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from uplift.isa import riscv_references
 from uplift.isa.range_rows import (
     BAD,
     BAD_ROW,
@@ -22,6 +23,7 @@ from uplift.isa.range_rows import (
     Found,
     Ints,
     Lookup,
+    References,
     Rows,
     clipped,
     layers,
@@ -148,3 +150,29 @@ def _starts(wide: Flags) -> Flags:
 
 def _halves(data: Buffer) -> Halves:
     return np.frombuffer(data, "<u2", len(memoryview(data).cast("B")) // 2)
+
+
+def references(data: Buffer, base: int, starts: Ints, ends: Ints) -> bytes:
+    """What refers to a fixed address; see :func:`uplift.isa.decoder.references`."""
+    starts, ends = clipped(data, base, starts, ends)
+    first = (starts - base + 1) // 2
+    last = np.maximum(first, (ends - base) // 2)
+    found = References()
+    for n, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        instructions = _instructions(data, base, low, high)
+        found.add(n, riscv_references.read(instructions))
+    return found.finish()
+
+
+def _instructions(data: Buffer, base: int, low: int, high: int) -> list[tuple[int, int]]:
+    """Address and word of each instruction; a half-word alone where it is compressed or none."""
+    whole, found = _halves(data), []
+    for piece in _pieces(data, low, high, np.array([high])):
+        places = piece.starts + piece.low
+        halves = whole[places].astype(np.uint32)
+        wide = (halves & 3 == 3) & (piece.classes[piece.starts] != BAD)
+        halves[wide] |= whole[places[wide] + 1].astype(np.uint32) << 16
+        known = wide | (halves & 3 != 3)
+        at = base + 2 * places[known]
+        found += list(zip(at.tolist(), halves[known].tolist(), strict=True))
+    return found
