@@ -70,6 +70,7 @@ class Score:
     states: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     misses: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def add(self, other: Score) -> None:
         self.links += other.links
@@ -78,6 +79,7 @@ class Score:
         self.seconds += other.seconds
         self.misses += other.misses
         self.mistakes += other.mistakes
+        self.doubts += other.doubts
         for state, count in other.states.items():
             self.states[state] += count
 
@@ -119,8 +121,16 @@ class Branch:
                 truth.origins[commit].add(sha)
             else:
                 truth.unverified[sha].add(commit)
+        self._add_squashed(truth, pairs)
         truth.reverted = self._reverted(truth.carriers)
         return truth
+
+    @staticmethod
+    def _add_squashed(truth: Truth, pairs: set[tuple[str, str]]) -> None:
+        """A commit that names several and bears out one of them is taken at its word."""
+        for sha, commit in pairs:
+            if truth.origins.get(commit):
+                truth.origins[commit].add(sha)
 
     def _reverted(self, carriers: Mapping[str, set[str]]) -> set[str]:
         """Return what a later commit takes back by sha and nothing brings back."""
@@ -300,6 +310,9 @@ def measure(
     for sha in branch.truth.unverified:
         if sha not in branch.truth.carriers:
             unverified[said[sha].value] += 1
+            if said[sha] is State.ABSENT:
+                commit = min(branch.truth.unverified[sha])
+                believed.doubts.append(f"{branch.name} {sha[:12]} in {commit[:12]}")
     print(f"{branch.name}: {len(branch.own)} commits of its own, {len(asked)} asked", flush=True)
     if not options.json:
         show("", scores, options)
@@ -331,6 +344,8 @@ def show(title: str, scores: Mapping[str, Score], options: argparse.Namespace) -
     for name in ("ours", "ours, hidden"):
         for text in (*scores[name].misses[: options.show], *scores[name].mistakes[: options.show]):
             print(f"    {name}: {text}")
+    for text in scores["ours"].doubts[: options.show]:
+        print(f"    named there, and not believed: {text}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ on any other repository.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from uplift.backport.index import Indexed
 from uplift.backport.model import Evidence, Reference
@@ -19,6 +20,8 @@ RELATED = 0.2  #: of the lines: a part of it, or another form
 CONTAINED = 0.8  #: of one's lines are in the other
 _SUBSTANCE = 4  #: changed lines that are not chance
 _MUCH = 8  #: changed lines by which alone a change is known
+_KINDRED = 0.8  #: of two titles' letters: one title, changed a little
+_TITLE = 200  #: letters of a title that are compared
 _WORDS = 4  #: of a title that is not chance
 
 
@@ -27,6 +30,8 @@ class Likeness:
     """What an upstream commit and one of the branch have in common.
 
     :param named: the trailer of the branch's commit that names the upstream one.
+    :param kindred: the titles are nearly the same.
+    :param same_patch: git's patch-ids are the same, what stands around the lines included.
     :param compared: both patches could be made; else the shares are 0.
     :param share: of the lines of the larger change, those that both have.
     :param covered: of the upstream lines, those the branch's commit has; ``covering``: the reverse.
@@ -40,6 +45,8 @@ class Likeness:
     author: bool
     authored: bool
     compared: bool
+    kindred: bool = False
+    same_patch: bool = False
     share: float = 0.0
     covered: float = 0.0
     covering: float = 0.0
@@ -48,7 +55,8 @@ class Likeness:
     @property
     def score(self) -> float:
         """Rank the upstream commits that one commit of a branch could be."""
-        agreed = 3.0 * self.titled + 3.0 * self.authored + 0.25 * self.author
+        agreed = 3.0 * self.titled + 3.0 * self.authored
+        agreed += 1.5 * (self.kindred and not self.titled) + 0.25 * self.author
         return agreed + 4.0 * self.share + (4.0 if self.named and self.is_supported else 0.0)
 
     @property
@@ -91,6 +99,7 @@ def likeness(
     """Compare two commits; ``patches`` are theirs, None where git cannot make one."""
     mine, theirs = patches
     compared = mine is not None and theirs is not None
+    same = mine is not None and theirs is not None and mine.patch_id == theirs.patch_id != ""
     shares = (
         (mine.similarity(theirs), mine.covered_by(theirs), theirs.covered_by(mine))
         if mine is not None and theirs is not None
@@ -104,11 +113,21 @@ def likeness(
         author=upstream.email == commit.email,
         authored=(upstream.email, upstream.authored) == (commit.email, commit.authored),
         compared=compared,
+        kindred=_kindred(upstream.title, commit.title),
+        same_patch=same,
         share=shares[0],
         covered=shares[1],
         covering=shares[2],
         size=min(mine.total, theirs.total) if mine is not None and theirs is not None else 0,
     )
+
+
+def _kindred(mine: str, theirs: str) -> bool:
+    """Whether one title is the other with a word or a prefix changed."""
+    if mine == theirs or not mine or not theirs:
+        return bool(mine) and mine == theirs
+    compared = SequenceMatcher(None, mine[:_TITLE], theirs[:_TITLE], autojunk=False)
+    return compared.real_quick_ratio() >= _KINDRED and compared.ratio() >= _KINDRED
 
 
 def match(pair: Likeness, title: str) -> Match | None:
@@ -126,9 +145,11 @@ def match(pair: Likeness, title: str) -> Match | None:
 
 
 def _alike(pair: Likeness) -> Match | None:
-    """Judge a pair by nothing but its lines."""
-    if pair.share >= SAME and pair.size >= _SUBSTANCE:
+    """Judge a pair whose titles and whose author and second both differ."""
+    if pair.same_patch or (pair.share >= SAME and pair.size >= _SUBSTANCE):
         return Match(pair, 0.95)
+    if pair.kindred and pair.size and pair.share >= (RELATED if pair.author else ADAPTED):
+        return Match(pair, 0.85)
     if pair.size < _MUCH or pair.share < ADAPTED:
         return None
     close = pair.share >= CONTAINED or pair.author
@@ -143,7 +164,7 @@ def _half_agreed(pair: Likeness, title: str) -> Match | None:
     if pair.share >= RELATED or contained:
         return Match(pair, 0.85 if pair.author else 0.7)
     telling = len(title.split()) >= _WORDS
-    if pair.titled and pair.author and telling:
+    if (pair.titled and pair.author and telling) or (pair.authored and pair.kindred):
         return Match(pair, 0.7)
     if pair.titled and telling and not pair.compared:
         return Match(pair, 0.5)

@@ -126,12 +126,11 @@ class _Made:
 
     def take(self, section: bytes) -> None:
         """Add one file."""
-        head, hunks, body = section.partition(b"\n@@ ")
+        head, hunks = _parts(section)
         digest = hashlib.sha1(_hashed(section, head), usedforsecurity=False).digest()
         self._sum = _added(self._sum, digest)
         self._any = True
-        if hunks:
-            self._count(_CHANGED.findall(body))
+        self._count(_CHANGED.findall(hunks))
         self._note_header(head)
 
     def patch_id(self) -> str:
@@ -154,6 +153,12 @@ class _Made:
         self._count((b"+" if kind == b"new" else b"-") + mode + name for kind, _, mode in found)
         if b"\nBinary files " in head and (objects := _OBJECTS.search(head)):
             self._count((b"-" + objects[1], b"+" + objects[2]))
+
+
+def _parts(section: bytes) -> tuple[bytes, bytes]:
+    """Split one file's patch into its header and its hunks."""
+    at = section.find(b"\n@@ ") + 1
+    return (section[:at], section[at:]) if at else (section, b"")
 
 
 def _hashed(section: bytes, head: bytes) -> bytes:
@@ -179,8 +184,7 @@ class _Shown:
 
     def take(self, section: bytes) -> None:
         """Add one file."""
-        body = section.partition(b"\n@@ ")[2]
-        for line in _CHANGED.findall(body):
+        for line in _CHANGED.findall(_parts(section)[1]):
             self.lines.append(line.decode("utf-8", "replace").rstrip("\r"))
 
 

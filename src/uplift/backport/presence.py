@@ -87,6 +87,7 @@ class _Search:
     reverts: Reverts
     patches: dict[str, Patch] = field(default_factory=dict)
     _told: dict[str, list[Match]] = field(default_factory=dict)
+    _taken: dict[str, bool] = field(default_factory=dict)
     _near: dict[str, list[str]] = field(default_factory=dict)
     _origins: dict[str, tuple[Indexed, ...]] = field(default_factory=dict)
 
@@ -216,8 +217,18 @@ class _Search:
         )
 
     def _matched(self, known: Indexed, commits: Iterable[str]) -> list[Match]:
-        found = (self._match(known, commit) for commit in commits)
+        candidates = list(commits)
+        opposite = self._opposite(known, candidates)
+        found = (self._match(known, commit) for commit in candidates if commit not in opposite)
         return [made for made in found if made is not None]
+
+    def _opposite(self, known: Indexed, candidates: Sequence[str]) -> set[str]:
+        """Return the commits that take the change back, whatever origin they name."""
+        claims = self.side.reverting(known.sha, "")
+        for other in candidates:
+            claims += self.side.reverting(other, "")
+        found = {commit for commit, reference in claims if reference.place != "in part"}
+        return found
 
     def _candidates(self, known: Indexed) -> list[str]:
         """Return what a trailer, the title, or author and time speak for."""
@@ -244,17 +255,38 @@ class _Search:
         return likeness(known, self.side.known[commit], named, patches)
 
     def _only_named(self, pair: Likeness) -> Match | None:
-        """Weigh a trailer that nothing else supports: a rewritten backport, or a wrong sha."""
-        others = [other for other in self._origins_of(pair.commit) if other.sha != pair.upstream]
+        """Weigh a trailer that nothing else supports: a rewritten or a joined backport, or wrong.
+
+        It is wrong where the commit's title, or author and second, are those of an upstream commit
+        that it does not name.
+        """
+        named = {self.index.resolved(reference) for reference in self.side.origins(pair.commit)}
+        others = {other.sha for other in self._origins_of(pair.commit)} - named
         return None if others else Match(pair, 0.6)
 
     def _fits_another(self, pair: Likeness) -> bool:
-        """Whether another upstream commit is more like the branch's commit."""
+        """Whether another upstream commit is more like the branch's commit.
+
+        Of two that are alike, the one that was written later is meant: it was taken back and came
+        again, or it is the second attempt.
+        """
+        written = self.asked[pair.upstream].authored
         return any(
-            self._pair(other, pair.commit).score > pair.score
+            (self._pair(other, pair.commit).score, other.authored) > (pair.score, written)
             for other in self._origins_of(pair.commit)
             if other.sha != pair.upstream
         )
+
+    def _is_taken(self, commit: str) -> bool:
+        """Whether it is clear which upstream commit ``commit`` of the branch is."""
+        if commit not in self._taken:
+            pairs = (self._pair(other, commit) for other in self._origins_of(commit))
+            self._taken[commit] = any(
+                (pair.titled and pair.authored)
+                or (pair.is_supported and (pair.named is not None or pair.share >= ADAPTED))
+                for pair in pairs
+            )
+        return self._taken[commit]
 
     def _origins_of(self, commit: str) -> tuple[Indexed, ...]:
         """Return what ``commit`` may be upstream, by trailer, title, author and time."""
@@ -289,7 +321,7 @@ class _Search:
             near = (
                 sha
                 for sha in (self.side.sharing(known) if few else ())
-                if self.side.known[sha].committed >= known.authored and not self._origins_of(sha)
+                if self.side.known[sha].committed >= known.authored and not self._is_taken(sha)
             )
             self._near[known.sha] = list(islice(near, _COMPARED))
         return self._near[known.sha]
@@ -336,15 +368,10 @@ class _Search:
         with picking(self.index.workspace) as picker:
             for (commit, sha), picked in zip(short, picker.pick_all(short), strict=True):
                 if picked.clean and not picked.empty:
-                    missing = self._paths_between(picker.tree_of(commit), picked.tree)
+                    missing = _paths_between(picker.workspace, picker.tree_of(commit), picked.tree)
                     if any(not is_documentation(path) for path in missing):
                         changed[sha] = _partly(found[sha], commit, missing)
         return changed
-
-    def _paths_between(self, before: str, after: str) -> list[str]:
-        options = ("diff-tree", "-r", "-z", "--name-only", "--no-renames")
-        listed = self.index.workspace.git(*options, before, after)
-        return [name.decode("utf-8", "replace") for name in listed.split(b"\0") if name]
 
     def _in_tree(self, found: Mapping[str, _Found]) -> dict[str, _Found]:
         """Say present where the branch's tree already is as the commit leaves it."""
@@ -383,6 +410,12 @@ class _Search:
             )
             for sha, commit in pairs
         }
+
+
+def _paths_between(workspace: Workspace, before: str, after: str) -> list[str]:
+    options = ("diff-tree", "-r", "-z", "--name-only", "--no-renames")
+    names = workspace.git(*options, before, after).split(b"\0")
+    return [name.decode("utf-8", "replace") for name in names if name]
 
 
 def _known(index: Index, shas: Sequence[str]) -> dict[str, Indexed]:
