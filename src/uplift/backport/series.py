@@ -21,7 +21,7 @@ from uplift.backport.series_text import Form, Links, Origin, message
 from uplift.backport.tree_edit import changed_paths, with_files, with_paths_of
 from uplift.backport.tree_names import TreeNames, tree_names
 from uplift.lab.git import Repository, RepositoryError, Workspace, open_repository
-from uplift.lab.git_branch import add_branch, check_branch_name, has_commit
+from uplift.lab.git_branch import add_branch, check_branch_name, require_commit
 
 _MAX_PACK = 1 << 30  #: bytes
 
@@ -81,15 +81,10 @@ def write_series(
     """
     repository = open_repository(path)
     check_branch_name(repository, branch)
-    if not has_commit(repository, plan.onto):
-        raise RepositoryError(
-            f"cannot make the branch {branch}",
-            f"{path} does not hold {plan.onto[:12]}, on which the series stands",
-            "name the repository that the plan was made for, or fetch that branch",
-        )
+    require_commit(repository, plan.onto, branch)
     with workspace.quarantine() as view:
         made = make_series(view, plan, options)
-        _publish(view, repository, branch, made)
+        publish(view, repository, branch, made)
     return replace(made, branch=branch)
 
 
@@ -101,7 +96,8 @@ def make_series(view: Workspace, plan: Plan, options: SeriesOptions) -> Written:
     return _Making(view, Picker(view), options, names, plan.onto).run(shas)
 
 
-def _publish(view: Workspace, repository: Repository, branch: str, made: Written) -> None:
+def publish(view: Workspace, repository: Repository, branch: str, made: Written) -> None:
+    """Copy a series out of its quarantine: a pack of its objects, then one new ref."""
     wanted = f"{made.tip}\n^{made.onto}\n".encode()
     options = ("--revs", "--stdout", "-q", "--delta-base-offset")
     pack = view.git("pack-objects", *options, stdin=wanted, max_stdout=_MAX_PACK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.lab.git import Workspace
@@ -16,6 +17,23 @@ def _index(workspace: Workspace, tree: str) -> Iterator[Workspace]:
         view = workspace.with_index(Path(folder) / "index")
         view.git("read-tree", tree)
         yield view
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A tree with a patch applied; empty, with the reason, where git refuses the patch."""
+
+    tree: str
+    problem: str = ""
+
+
+def applied(workspace: Workspace, tree: str, patch: bytes) -> Applied:
+    """Apply a patch to a tree as git-am(1) does: no fuzz, no path outside the tree."""
+    with _index(workspace, tree) as view:
+        done = view.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=patch)
+        if not done.ok:
+            return Applied("", done.complaint.removeprefix("error: ") or "git apply refuses it")
+        return Applied(view.git("write-tree").decode().strip())
 
 
 def changed_paths(workspace: Workspace, before: str, after: str) -> tuple[bytes, ...]:

@@ -26,9 +26,17 @@ def check_branch_name(repository: Repository, name: str) -> str:
     return ref
 
 
-def has_commit(repository: Repository, sha: str) -> bool:
-    """Whether the repository itself has that commit."""
-    return run_in(repository, "cat-file", "-e", f"{sha}^{{commit}}").ok
+def require_commit(repository: Repository, sha: str, branch: str) -> None:
+    """Make sure that the repository itself has the commit on which ``branch`` shall stand.
+
+    :raises RepositoryError: it has not.
+    """
+    if not run_in(repository, "cat-file", "-e", f"{sha}^{{commit}}").ok:
+        raise RepositoryError(
+            f"cannot make the branch {printable(branch)}",
+            f"{repository.directory} does not hold {sha[:12]}, on which it stands",
+            "name the repository that the plan was made for, or fetch that branch",
+        )
 
 
 def add_branch(repository: Repository, name: str, tip: str, pack: bytes) -> None:

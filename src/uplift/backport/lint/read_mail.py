@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from email import message_from_bytes
@@ -12,10 +11,11 @@ from email.message import Message
 from email.utils import mktime_tz, parseaddr, parsedate_tz
 from pathlib import Path
 
+from uplift.backport.commit_text import read_commit
 from uplift.backport.lint.model import CoverLetter, SeriesCommit, Submission
 from uplift.backport.model import Person
 from uplift.backport.series import commit_object
-from uplift.backport.tree_edit import changed_paths
+from uplift.backport.tree_edit import applied, changed_paths
 from uplift.errors import UpliftError
 from uplift.lab.git import Workspace
 
@@ -164,23 +164,18 @@ def _parts(payload: bytes) -> tuple[dict[str, str], str, bytes]:
 
 def _applied(view: Workspace, base: str, mails: Sequence[PatchMail]) -> Iterator[SeriesCommit]:
     """Apply patch on patch; after one that fails the others are tried on what was there before."""
-    parent = base
-    with tempfile.TemporaryDirectory(prefix="uplift-index-") as folder:
-        for number, mail in enumerate(mails):
-            index = view.with_index(Path(folder) / str(number))
-            index.git("read-tree", parent)
-            done = index.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=mail.patch)
-            if not done.ok:
-                cause = done.complaint.removeprefix("error: ") or "git apply refuses it"
-                yield replace(_commit(mail), failure=cause)
-                continue
-            tree = index.git("write-tree").decode().strip()
-            message = f"{mail.title}\n\n{mail.body}\n"
-            raw = commit_object(tree, parent, mail.author, mail.sender, message)
-            paths = changed_paths(view, parent, tree)
-            made = replace(_commit(mail), parent=parent, tree=tree, paths=paths)
-            parent = view.write("commit", raw)
-            yield replace(made, sha=parent)
+    parent, tree = base, read_commit(base, view.objects.read(base)[1]).tree
+    for mail in mails:
+        result = applied(view, tree, mail.patch)
+        if not result.tree:
+            yield replace(_commit(mail), failure=result.problem)
+            continue
+        message = f"{mail.title}\n\n{mail.body}\n"
+        paths = changed_paths(view, tree, result.tree)
+        made = replace(_commit(mail), parent=parent, tree=result.tree, paths=paths)
+        raw = commit_object(result.tree, parent, mail.author, mail.sender, message)
+        parent, tree = view.write("commit", raw), result.tree
+        yield replace(made, sha=parent)
 
 
 def _commit(mail: PatchMail) -> SeriesCommit:

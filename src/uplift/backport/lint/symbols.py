@@ -43,9 +43,9 @@ def lacking(context: Context) -> Iterator[Finding]:
     uses = _unknown_in_files(context, list(_uses(made, lines)))
     wanted = list(dict.fromkeys(use.name for use in uses))[:_MOST]
     own = _defined(line[1:] for found in lines.values() for line in found if line[0] == "+")
-    left = [name for name in wanted if name not in own]
-    left = [name for name in left if name not in _found(context, left, context.submission.base)]
-    places = _definitions(context, left)
+    asked = [name for name in wanted if name not in own]
+    there = _found(context, asked, context.submission.base)
+    places = _definitions(context, [name for name in asked if name not in there])
     for name, path in places.items():
         use = next(use for use in uses if use.name == name)
         yield _finding(context, use, path)
