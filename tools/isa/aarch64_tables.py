@@ -314,6 +314,25 @@ def system_operations(facts: Record) -> Iterator[Instruction]:
     for op2 in (4, 5):
         yield Instruction(0xFFFFFFE0, 0xD5097200 | op2 << 5, "brbe", "brb", False)
     yield Instruction(0xFFFFFFE0, 0xD50B72E0, "ite", "trcit", False)
+    yield Instruction(0xFFF8F000, 0xD508C000, "gcie", "gic", False)
+    yield Instruction(0xFFF8F000, 0xD528C000, "gcie", "gic", False)
+    yield Instruction(0xFFF8F000, 0xD508A000, "poe2", "plbi", False)
+    yield from translation_operations()
+
+
+def translation_operations() -> Iterator[Instruction]:
+    """TLBI: not limited by XS (CRn 9), outer shareable, ranges."""
+    yield Instruction(0xFFF8F000, 0xD5089000, "xs", "tlbi", False)
+    for crm, needs in ((1, "tlbios"), (2, "tlbirange"), (5, "tlbirange"), (6, "tlbirange")):
+        yield Instruction(0xFFF8FF00, 0xD5088000 | crm << 8, needs, "tlbi", False)
+    for op2 in (2, 6):
+        yield Instruction(0xFFFFFFE0, 0xD50C8000 | op2 << 5, "tlbirange", "tlbi", False)
+    for op2, needs in ((0, "tlbios"), (2, "tlbirange"), (3, "tlbirange"), (4, "tlbios"),
+                       (6, "tlbirange"), (7, "tlbirange")):  # fmt: skip
+        yield Instruction(0xFFFFFFE0, 0xD50C8400 | op2 << 5, needs, "tlbi", False)
+    for crm, op2 in ((2, 2), (5, 2), (6, 3)):
+        place = crm << 8 | op2 << 5
+        yield Instruction(0xFFFFFFE0, 0xD50C8000 | place, "tlbiw", "tlbi", False)
 
 
 def pstate_fields(facts: Record) -> Iterator[Instruction]:

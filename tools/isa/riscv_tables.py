@@ -1,7 +1,8 @@
 """Make the riscv64 decoder's data from the RISC-V opcode lists.
 
-Run by hand: ``python -m tools.isa.riscv_tables LISTS --source "riscv-opcodes COMMIT"``, where the
-first argument is a checkout of github.com/riscv/riscv-opcodes. It writes
+Run by hand: ``python -m tools.isa.riscv_tables LISTS RISCV.json --source "riscv-opcodes COMMIT, LLVM
+23.1.1"``, where the first argument is a checkout of github.com/riscv/riscv-opcodes and the second
+comes from ``llvm-tblgen --dump-json llvm/lib/Target/RISCV/RISCV.td``, for vendors' extensions. It writes
 ``src/uplift/isa/data/riscv-classes.csv``, ``data/riscv-tables.npz`` and ``native/riscv_tables.h``.
 Only facts are taken: which bits an encoding fixes, its mnemonic, its extension. What the lists
 leave to prose (hints, reserved values) is stated here, from the RISC-V ISA manual, volume I.
@@ -10,9 +11,12 @@ leave to prose (hints, reserved values) is stated here, from the RISC-V ISA manu
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from tools.isa.decision_table import BAD, BASE, Part, Pattern, build, by_priority
 from tools.isa.decoder_data import Instruction, number_classes, write_data
@@ -46,6 +50,9 @@ FINER = (
 NAMED_PSEUDO = re.compile(r"prefetch|lpad|(c\.)?ntl\.|pause|(c\.)?ss|zext\.h$|sspush")
 HINTS = re.compile(r"prefetch|lpad|(c\.)?ntl\.|pause")
 
+#: LLVM's groups of vendors' encodings for RV64; the first that claims an encoding keeps it.
+VENDORS = ("XTHead", "XVentana", "XSfvector", "XSfsystem", "XSfcease", "XSMT", "XMIPS")
+
 #: Control and status registers that come with an extension.
 REGISTERS = {
     0x008: "v", 0x009: "v", 0x00A: "v", 0x00F: "v", 0xC20: "v", 0xC21: "v", 0xC22: "v",
@@ -63,20 +70,40 @@ RESERVED_COMPACT = (
 ROOT_KEY = 0xFFFF
 
 
-def instructions(root: Path) -> Iterator[Instruction]:
+def instructions(root: Path, facts: dict[str, Any]) -> Iterator[Instruction]:
     """Every encoding of RV64 in the lists, then what the manual says in prose."""
     ratified = sorted((root / "extensions").glob("rv_*")) + sorted(
         (root / "extensions").glob("rv64_*")
     )
     drafts = [root / "extensions" / "unratified" / name for name in DRAFTS]
     seen: set[tuple[int, int]] = set()
-    for path in ratified + drafts:
-        for found in of_file(path):
-            if (found.mask, found.value) not in seen:
-                seen.add((found.mask, found.value))
-                yield found
-                yield from reserved(found)
+    standard = (found for path in ratified + drafts for found in of_file(path))
+    for found in chain(standard, of_vendors(facts)):
+        if (found.mask, found.value) not in seen:
+            seen.add((found.mask, found.value))
+            yield found
+            yield from reserved(found)
     yield from in_prose()
+
+
+def of_vendors(facts: dict[str, Any]) -> Iterator[Instruction]:
+    """The encodings that vendors chose in the space that is theirs."""
+    records = [facts[name] for name in facts["!instanceof"]["Instruction"]]
+    for vendor in VENDORS:
+        for record in records:
+            if record.get("DecoderNamespace") == vendor and not record.get("isPseudo"):
+                yield of_vendor(record)
+
+
+def of_vendor(record: dict[str, Any]) -> Instruction:
+    """One of LLVM's records as an instruction; its set is the vendor's extension."""
+    fixed = [(i, bit) for i, bit in enumerate(record["Inst"]) if isinstance(bit, int)]
+    named = [re.match(r"HasVendor(X\w+?)(And|Any|Or|$)", p["def"]) for p in record["Predicates"]]
+    needs = next((found[1].lower() for found in named if found), "vendor")
+    return Instruction(
+        sum(1 << i for i, _ in fixed), sum(bit << i for i, bit in fixed), needs,
+        record["AsmString"].split("\t")[0].lower(), False,
+    )  # fmt: skip
 
 
 def of_file(path: Path) -> Iterator[Instruction]:
@@ -142,9 +169,10 @@ def main() -> None:
     """Read the lists, write the data."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path)
+    parser.add_argument("json", type=Path)
     parser.add_argument("--source", required=True, help="name and commit, for the headers")
     options = parser.parse_args()
-    listed = list(instructions(options.root))
+    listed = list(instructions(options.root, json.loads(options.json.read_text())))
     classes = number_classes(listed)
     ordered = by_priority(
         Pattern(i.mask, i.value & i.mask, _group(i, classes), i.pattern_rank) for i in listed

@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from uplift.isa import aarch64_references
+from uplift.isa.known_registers import signed
 from uplift.isa.range_rows import (
     BAD,
     BAD_ROW,
@@ -26,7 +27,9 @@ from uplift.isa.range_rows import (
     layers,
     spans,
 )
+from uplift.isa.recursive_descent import Descent, Flow, Space, Step
 
+BLOCK = 1024  #: what a walk decodes at once
 CHUNK = 1 << 16  #: words decoded at once
 
 
@@ -85,3 +88,47 @@ def references(data: Buffer, base: int, starts: Ints, ends: Ints) -> bytes:
         words = _words(data, low, high - low).tolist()
         found.add(n, aarch64_references.read(words, base + 4 * low))
     return found.finish()
+
+
+def walk(
+    data: Buffer, base: int, seeds: Ints, covered_starts: Ints, covered_ends: Ints
+) -> tuple[bytes, bytes, bytes]:
+    """Follow code from ``seeds``; see :func:`uplift.isa.decoder.walk`."""
+    size = len(memoryview(data).cast("B"))
+    space = Space.around(base, size, covered_starts, covered_ends)
+
+    @lru_cache(maxsize=64)
+    def block(number: int) -> tuple[list[int], list[int]]:
+        first = number * BLOCK
+        words = _words(data, first, min(BLOCK, size // 4 - first))
+        return words.tolist(), classes_of(words).tolist()
+
+    def step(at: int) -> Step:
+        number, place = divmod((at - base) // 4, BLOCK)
+        if at & 3 or base + size - at < 4:
+            return Step(Flow.BAD)
+        words, classes = block(number)
+        return _step(words[place], classes[place], at)
+
+    return Descent(step, space, 4).run(seeds)
+
+
+def _step(word: int, group: int, at: int) -> Step:
+    """One instruction; UDF is one too, but code that leads to it is most likely data."""
+    if group == BAD or word < 0x10000:
+        return Step(Flow.BAD)
+    if word & 0x7C000000 == 0x14000000:
+        flow = Flow.CALL if word >> 31 else Flow.JUMP
+        return Step(flow, 4, group, signed(aarch64_references.relative(word, at, 0, 26)))
+    target = aarch64_references.conditional_target(word, at)
+    if target is not None:
+        return Step(Flow.BRANCH, 4, group, signed(target))
+    return Step(Flow.END if _ends(word) else Flow.ON, 4, group)
+
+
+def _ends(word: int) -> bool:
+    """Whether nothing follows: a jump through a register, a return, BRK or HLT."""
+    if word & 0xFEDFF000 == 0xD61F0000:
+        return not word >> 21 & 1
+    returns = word & 0xFFFFF000 in (0xD65F0000, 0xD69F0000) or word & 0xFFC0001F == 0x5500001F
+    return returns or word & 0xFFE0001F in (0xD4200000, 0xD4400000)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uplift.isa import riscv_references
+from uplift.isa.known_registers import signed
 from uplift.isa.range_rows import (
     BAD,
     BAD_ROW,
@@ -29,7 +30,9 @@ from uplift.isa.range_rows import (
     layers,
     spans,
 )
+from uplift.isa.recursive_descent import Descent, Flow, Space, Step
 
+BLOCK = 1024  #: what a walk decodes at once
 CHUNK = 1 << 17  #: half-words decoded at once
 Halves = npt.NDArray[np.uint16]
 Flags = npt.NDArray[np.bool_]
@@ -176,3 +179,69 @@ def _instructions(data: Buffer, base: int, low: int, high: int) -> list[tuple[in
         at = base + 2 * places[known]
         found += list(zip(at.tolist(), halves[known].tolist(), strict=True))
     return found
+
+
+def walk(
+    data: Buffer, base: int, seeds: Ints, covered_starts: Ints, covered_ends: Ints
+) -> tuple[bytes, bytes, bytes]:
+    """Follow code from ``seeds``; see :func:`uplift.isa.decoder.walk`."""
+    whole = _halves(data)
+    size = len(memoryview(data).cast("B"))
+    space = Space.around(base, size, covered_starts, covered_ends)
+
+    @lru_cache(maxsize=64)
+    def block(number: int) -> tuple[list[int], list[int]]:
+        low = number * BLOCK
+        count = min(BLOCK, len(whole) - low)
+        return whole[low : low + BLOCK + 4].tolist(), _classes(whole, low, count).tolist()
+
+    def step(at: int) -> Step:
+        number, place = divmod((at - base) // 2, BLOCK)
+        if at & 1 or base + size - at < 2:
+            return Step(Flow.BAD)
+        halves, classes = block(number)
+        return _step(halves[place : place + 4], classes[place], at)
+
+    return Descent(step, space, 2).run(seeds)
+
+
+def _step(halves: list[int], group: int, at: int) -> Step:
+    """One instruction; the all-zero half-word is one too, but code there is most likely data."""
+    if group == BAD or not halves[0]:
+        return Step(Flow.BAD)
+    if halves[0] & 3 != 3:
+        return _compact_step(halves[0], group, at)
+    word = halves[0] | halves[1] << 16
+    return _far(word, halves, group, at) or _wide_step(word, group, at)
+
+
+def _wide_step(word: int, group: int, at: int) -> Step:
+    link, opcode = word >> 7 & 31, word & 0x7F
+    if opcode == 0x6F:
+        target = signed(at + riscv_references.immediate_j(word))
+        return Step(Flow.CALL if link else Flow.JUMP, 4, group, target)
+    if opcode == 0x63:
+        return Step(Flow.BRANCH, 4, group, signed(at + riscv_references.immediate_b(word)))
+    traps = word in (0x00100073, 0xC0001073) or word & 0xCFFFFFFF == 0x00200073
+    ends = traps or (opcode == 0x67 and not link)
+    return Step(Flow.END if ends else Flow.ON, 4, group)
+
+
+def _far(word: int, halves: list[int], group: int, at: int) -> Step | None:
+    """AUIPC and JALR together: a call or jump whose target is known."""
+    if word & 0x7F != 0x17 or len(halves) < 4:
+        return None
+    second = halves[2] | halves[3] << 16
+    if second & 0x707F != 0x67 or second >> 15 & 31 != word >> 7 & 31:
+        return None
+    by = riscv_references.immediate_u(word) + riscv_references.immediate_i(second)
+    return Step(Flow.CALL if second >> 7 & 31 else Flow.JUMP, 8, group, signed(at + by))
+
+
+def _compact_step(word: int, group: int, at: int) -> Step:
+    if word & 0xE003 == 0xA001:
+        return Step(Flow.JUMP, 2, group, signed(at + riscv_references.immediate_cj(word)))
+    if word & 0xC003 == 0xC001:
+        return Step(Flow.BRANCH, 2, group, signed(at + riscv_references.immediate_cb(word)))
+    ends = word == 0x9002 or word & 0xF07F == 0x8002
+    return Step(Flow.END if ends else Flow.ON, 2, group)
