@@ -178,11 +178,19 @@ def _without_implied(needs: str) -> str:
 
 
 def instructions(facts: Record) -> Iterator[Instruction]:
-    """Every encoding with its class, then what LLVM states elsewhere."""
+    """Every encoding with its class; what is stated here goes before what LLVM says of it."""
+    ours = list(stated(facts))
+    taken = {(i.mask, i.value) for i in ours}
     for _name, record, mask, value in encodings(facts):
         word = mnemonic(record)
-        yield Instruction(mask, value, set_of(record), word, word == "rprfm")
+        if (mask, value) not in taken:
+            yield Instruction(mask, value, set_of(record), word, word == "rprfm")
         yield from refused(record, mask, value)
+    yield from ours
+
+
+def stated(facts: Record) -> Iterator[Instruction]:
+    """The classes that LLVM states elsewhere, or that this file does."""
     yield from hints()
     yield from system_registers(facts)
     yield from system_operations(facts)
