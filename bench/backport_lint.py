@@ -5,12 +5,14 @@
 
 The last COUNT commits of BRANCH (after SKIP newer ones) are checked as one series, against upstream
 as it was when the last of them was made. Printed are the findings by rule, each one in short, and
-the share of commits with an error or a warning. Which of them are false, a person has to say.
+the share of commits with an error or a warning. Which of them are false, a person has to say; of
+missing fixes it is told how many the branch took later or upstream marked for stable branches.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -20,7 +22,9 @@ from uplift.backport.index import Index
 from uplift.backport.lint.model import Finding, Severity
 from uplift.backport.lint.run import Against, lint_range
 from uplift.backport.lint.show import as_text, visible
+from uplift.backport.model import State
 from uplift.backport.place import open_workspace
+from uplift.backport.presence import presences
 from uplift.backport.profiles import load_profile
 from uplift.lab.git import Workspace
 
@@ -42,6 +46,27 @@ def upstream_then(workspace: Workspace, upstream: str, tip: str) -> str:
     return workspace.git("rev-list", *options, upstream, "--").decode().strip()
 
 
+_SHA = re.compile(r"\b[0-9a-f]{12}\b")
+
+
+def taken_later(
+    workspace: Workspace,
+    index: Index,
+    findings: tuple[Finding, ...],
+    arguments: argparse.Namespace,
+) -> str:
+    """Say of how many missing fixes the maintainers, or upstream, thought as the finding does."""
+    named = [_SHA.search(item.problem) for item in findings if item.rule == "fix-missing"]
+    shas = list(dict.fromkeys(workspace.resolve(match[0]) for match in named if match))
+    options = (workspace, index, arguments.branch, shas, arguments.upstream)
+    there = {p.sha for p in presences(*options) if p.state is not State.ABSENT} if shas else set()
+    for sha in shas:
+        body = workspace.git("log", "-1", "--format=%b", sha, "--").decode("utf-8", "replace")
+        if re.search(r"(?im)^cc:.*\bstable\b", body):
+            there.add(sha)
+    return f"{len(there)} of {len(shas)}"
+
+
 def main() -> int:
     """Print the findings."""
     arguments = _arguments()
@@ -56,8 +81,10 @@ def main() -> int:
             profile = load_profile(arguments.profile)
             against = Against(upstream=upstream)
             findings = lint_range(workspace, index, base, tip, profile, against)
-    seconds = time.perf_counter() - opened
+            seconds = time.perf_counter() - opened
+            later = taken_later(workspace, index, findings, arguments)
     _print(findings, arguments)
+    print(f"missing fixes that the branch took later, or upstream marked for stable: {later}")
     print(f"index {opened - started:.1f} s, checks {seconds:.1f} s")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import unified_diff
 
 from uplift.backport.patches import changed_lines
@@ -44,3 +45,22 @@ def _without_messages(lines: list[str]) -> list[str]:
 def _cut(lines: list[str]) -> tuple[str, ...]:
     more = len(lines) - MAX_LINES
     return tuple(lines[:MAX_LINES]) + ((f"… {more} more lines",) if more > 0 else ())
+
+
+def lines_of_patch(text: str) -> tuple[str, ...]:
+    """Return the changed lines of a unified diff, ``+`` or ``-`` first, headers left out."""
+    found, left = [], [0, 0]
+    for line in text.split("\n"):
+        head = _HUNK.match(line)
+        if head and left == [0, 0]:
+            left = [int(head[1] or 1), int(head[2] or 1)]
+        elif any(left):
+            sign = line[:1] or " "
+            left[0] -= sign in "- "
+            left[1] -= sign in "+ "
+            if sign in "+-":
+                found.append(line.rstrip("\r"))
+    return tuple(found)
+
+
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")

@@ -9,6 +9,8 @@ from uplift.backport.follow_ups import FollowUp, FollowUpKind, follow_ups
 from uplift.backport.lint.context import Context, bare_title, finding
 from uplift.backport.lint.model import Finding, SeriesCommit, Severity
 from uplift.backport.model import State
+from uplift.backport.patches import changed_lines
+from uplift.backport.pick import is_documentation
 from uplift.backport.presence import presences
 from uplift.backport.titles import plain_title
 
@@ -62,14 +64,31 @@ def _lacking(context: Context, item: FollowUp, root: str, state: State) -> Findi
     detail = [f"{item.sha[:12]}: {item.reason}", f"on the branch: {state.value}"]
     if item.for_commit != root:
         detail.append(f"it follows {item.for_commit[:12]}, which follows {root[:12]}")
+    severity = ERROR if state is State.ABSENT else WARNING
     return finding(
         "reverted-upstream" if revert else "fix-missing",
-        ERROR if state is State.ABSENT else WARNING,
+        NOTE if not revert and _only_words(context, item.sha) else severity,
         commit,
         f"{told}: {item.sha[:12]} “{title}”",
         fix,
         detail=detail,
     )
+
+
+_COMMENT = re.compile(
+    r"^[+-]\s*(?:$|/\*|\*(?:[\s/]|$)|//|#(?!\s*(?:if|el|en|de|un|in|pr|er))|--\s)"
+)
+
+
+def _only_words(context: Context, sha: str) -> bool:
+    """Whether a fix changes documents and comments only."""
+    if context.index is None:
+        return False
+    paths = [path.decode("utf-8", "replace") for path in context.index.paths_of(sha)]
+    if paths and all(map(is_documentation, paths)):
+        return True
+    lines = changed_lines(context.view, [sha]).get(sha, ())
+    return bool(lines) and all(map(_COMMENT.match, lines))
 
 
 def _roots(context: Context, found: Sequence[FollowUp]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from uplift.backport.lint.claims import Claim
+from uplift.backport.lint.content import Verdict, judge
 from uplift.backport.lint.context import Context, bare_title, finding
 from uplift.backport.lint.model import Finding, SeriesCommit, Severity
 from uplift.backport.model import ReferenceKind
@@ -146,9 +147,10 @@ def order(context: Context) -> Iterator[Finding]:
 
 
 def _swapped(context: Context, sha: str, first: SeriesCommit, second: SeriesCommit) -> Finding:
-    """Weigh a pair by whether the second can go before the first without touching its lines."""
-    commutes = context.picker.pick(first.parent, second.sha).clean
+    """Weigh a pair: where git picks the first as it is, the order did no harm."""
+    harmless = judge(context, first, [sha]) is Verdict.SAME
+    harmless = harmless or context.picker.pick(first.parent, second.sha).clean
     problem = f"upstream has it before {sha[:12]}, which comes first here"
-    problem += "" if commutes else "; both change the same lines"
+    problem += "" if harmless else "; both change the same lines, and that one is adapted"
     fix = f"put it before {first.place}"
-    return finding("order", NOTE if commutes else WARNING, second, problem, fix)
+    return finding("order", NOTE if harmless else WARNING, second, problem, fix)

@@ -11,6 +11,7 @@ from uplift.backport.index import Index
 from uplift.backport.lint import (
     content,
     cover,
+    debian,
     missing,
     mixture,
     origins,
@@ -45,6 +46,7 @@ OF_COMMIT: tuple[Callable[[Context, SeriesCommit], Iterator[Finding]], ...] = (
     mixture.mixed,
     missing.prerequisites,
     tags.unfinished,
+    debian.patches,
 )
 OF_SERIES: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     target.applies,

@@ -9,7 +9,6 @@ from uplift.backport.lint.claims import signatures
 from uplift.backport.lint.context import Context, finding
 from uplift.backport.lint.model import Finding, SeriesCommit, Severity
 from uplift.backport.model import Person
-from uplift.backport.trailers import reverted_title
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 
@@ -22,12 +21,18 @@ def signed(context: Context, commit: SeriesCommit) -> Iterator[Finding]:
     found = signatures(commit)
     who = commit.sender
     if not found:
-        if wanted == "sender" or not reverted_title(commit.title):
+        if wanted == "sender" or _had_one(context, commit):
             fix = f"add Signed-off-by: {who.name} <{who.email}>"
             yield finding("signoff-missing", ERROR, commit, "no Signed-off-by", fix)
         return
     if wanted == "sender":
         yield from _by_sender(context, commit, found)
+
+
+def _had_one(context: Context, commit: SeriesCommit) -> bool:
+    """Whether what the commit carries was signed; a branch's own commits need not be."""
+    carried = [context.commit(sha) for sha in context.carried[commit.place]]
+    return any(re.search(r"(?im)^signed-off-by:", c.body) for c in carried if c)
 
 
 def _by_sender(

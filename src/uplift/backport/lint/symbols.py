@@ -46,9 +46,10 @@ def lacking(context: Context) -> Iterator[Finding]:
     asked = [name for name in wanted if name not in own]
     there = _found(context, asked, context.submission.base)
     places = _definitions(context, [name for name in asked if name not in there])
-    for name, path in places.items():
-        use = next(use for use in uses if use.name == name)
-        yield _finding(context, use, path)
+    for commit in made:
+        names = [use.name for use in uses if use.commit is commit and use.name in places]
+        if names:
+            yield _finding(context, commit, {name: places.pop(name) for name in names})
 
 
 def _uses(commits: Iterable[SeriesCommit], lines: Mapping[str, Sequence[str]]) -> Iterator[Use]:
@@ -128,11 +129,14 @@ def _definitions(context: Context, names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _finding(context: Context, use: Use, path: str) -> Finding:
-    problem = f"{use.name} is called, and defined upstream only: {path}"
-    origin = _origin(context, use.name, path)
+def _finding(context: Context, commit: SeriesCommit, places: Mapping[str, str]) -> Finding:
+    name, path = next(iter(places.items()))
+    more = f", and {len(places) - 1} more names" if len(places) > 1 else ""
+    problem = f"{name} is called, and only upstream defines it{more}"
+    origin = _origin(context, name, path)
     fix = f"put {origin} before it" if origin else "take the commit that defines it, or do without"
-    return finding("symbol-missing", Severity.ERROR, use.commit, problem, fix)
+    detail = [f"{name}: {place}" for name, place in places.items()]
+    return finding("symbol-missing", Severity.ERROR, commit, problem, fix, detail=detail)
 
 
 def _origin(context: Context, name: str, path: str) -> str:
