@@ -7,32 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decode.h"
 #include "descent.h"
-#include "references.h"
-#include "sweep.h"
 
-struct decoder {
-    void (*start)(void);
-    void (*sweep)(const uint8_t *, int64_t, int64_t, struct tally *);
-    step_function *step;
-    int (*length)(const uint8_t *, int64_t);
-    void (*references)(const uint8_t *, int64_t, int64_t, struct reference_sink *);
-    int unit;
-};
-
-#define DECLARE(arch)                                                        \
-    void arch##_start(void);                                                 \
-    void arch##_sweep(const uint8_t *, int64_t, int64_t, struct tally *);    \
-    step_function arch##_step;                                               \
-    int arch##_length(const uint8_t *, int64_t);                             \
-    void arch##_references(const uint8_t *, int64_t, int64_t, struct reference_sink *);
-#define DECODER(arch, unit)                                                  \
-    {arch##_start, arch##_sweep, arch##_step, arch##_length, arch##_references, unit}
-
-DECLARE(aarch64)
-DECLARE(riscv)
-
-static const struct decoder decoders[] = {DECODER(aarch64, 4), DECODER(riscv, 2)};
+static const struct arch_ops *const decoders[] = {&aarch64_ops, &riscv_ops};
 static int64_t counts[65536], firsts[65536];
 static uint16_t seen[65536];
 
@@ -42,7 +20,7 @@ static void print_reference(void *to, int kind, int64_t at, int64_t target)
     printf("reference %d %" PRId64 " %" PRId64 "\n", kind, at, target);
 }
 
-static void print_sweep(const struct decoder *d, const uint8_t *code, int64_t size, int64_t base)
+static void print_sweep(const struct arch_ops *d, const uint8_t *code, int64_t size, int64_t base)
 {
     struct tally t = {.count = counts, .first = firsts, .seen = seen};
     d->sweep(code, size, base, &t);
@@ -52,7 +30,7 @@ static void print_sweep(const struct decoder *d, const uint8_t *code, int64_t si
     printf("decoded %" PRId64 "\n", t.decoded);
 }
 
-static void print_lengths(const struct decoder *d, const uint8_t *code, int64_t size)
+static void print_lengths(const struct arch_ops *d, const uint8_t *code, int64_t size)
 {
     for (int64_t i = 0; i + d->unit <= size;) {
         int length = d->length(code + i, size - i);
@@ -61,7 +39,7 @@ static void print_lengths(const struct decoder *d, const uint8_t *code, int64_t 
     }
 }
 
-static void print_walk(const struct decoder *d, const uint8_t *code, int64_t size, int64_t base,
+static void print_walk(const struct arch_ops *d, const uint8_t *code, int64_t size, int64_t base,
                        char **seeds)
 {
     struct descent walk = {.data = code, .size = size, .base = base, .step = d->step,
@@ -85,7 +63,7 @@ int main(int argc, char **argv)
     FILE *file = argc > 3 ? fopen(argv[2], "rb") : NULL;
     if (!file || fseek(file, 0, SEEK_END))
         return 2;
-    const struct decoder *d = &decoders[strcmp(argv[1], "aarch64") != 0];
+    const struct arch_ops *d = decoders[strcmp(argv[1], "aarch64") != 0];
     int64_t size = ftell(file), base = strtoll(argv[3], NULL, 0);
     uint8_t *code = malloc((size_t)size + !size);
     rewind(file);

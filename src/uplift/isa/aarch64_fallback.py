@@ -23,9 +23,9 @@ from uplift.isa.range_rows import (
     References,
     Rows,
     Words,
-    clipped,
     layers,
     spans,
+    units,
 )
 from uplift.isa.recursive_descent import Descent, Flow, Space, Step
 
@@ -51,9 +51,7 @@ def lengths(data: Buffer) -> bytes:
 
 def classify(data: Buffer, base: int, starts: Ints, ends: Ints) -> tuple[bytes, bytes, int]:
     """Decode the whole words of each range; see :func:`uplift.isa.decoder.classify`."""
-    starts, ends = clipped(data, base, starts, ends)
-    first = (starts - base + 3) // 4
-    last = np.maximum(first, (ends - base) // 4)
+    first, last = units(data, base, starts, ends, 4)
     rows = Rows()
     for layer in layers(first, last):
         found = _sweep(data, base, first[layer], last[layer])
@@ -80,9 +78,7 @@ def _words(data: Buffer, first: int, count: int) -> Words:
 
 def references(data: Buffer, base: int, starts: Ints, ends: Ints) -> bytes:
     """What refers to a fixed address; see :func:`uplift.isa.decoder.references`."""
-    starts, ends = clipped(data, base, starts, ends)
-    first = (starts - base + 3) // 4
-    last = np.maximum(first, (ends - base) // 4)
+    first, last = units(data, base, starts, ends, 4)
     found = References()
     for n, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
         words = _words(data, low, high - low).tolist()

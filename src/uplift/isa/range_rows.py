@@ -139,11 +139,18 @@ def layers(starts: Ints, ends: Ints) -> Iterator[Ints]:
         left = left[~np.isin(left, taken)]
 
 
-def clipped(data: Buffer, base: int, starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
-    """The ranges cut to what ``data``, which is at ``base``, holds."""
-    limit = base + len(memoryview(data).cast("B"))
-    low = np.clip(np.asarray(starts, np.int64), base, limit)
-    return low, np.maximum(np.clip(np.asarray(ends, np.int64), base, limit), low)
+def units(data: Buffer, base: int, starts: Ints, ends: Ints, size: int) -> tuple[Ints, Ints]:
+    """The whole units of each range that ``data``, which is at ``base``, hold.
+
+    :param size: bytes of a unit; the first begins at ``base``.
+    :return: number of the first unit, and of the one after the last.
+    """
+    held = len(memoryview(data).cast("B"))
+    offsets = np.clip(np.asarray(starts, np.int64), base, base + held) - base
+    limits = np.clip(np.asarray(ends, np.int64), base, base + held) - base
+    last = limits // size
+    first = np.minimum((offsets + size - 1) // size, held // size)
+    return first, np.maximum(first, last)
 
 
 def spans(first: Ints, last: Ints, size: int, split: bool = True) -> Iterator[tuple[int, int]]:

@@ -26,9 +26,9 @@ from uplift.isa.range_rows import (
     Lookup,
     References,
     Rows,
-    clipped,
     layers,
     spans,
+    units,
 )
 from uplift.isa.recursive_descent import Descent, Flow, Space, Step
 
@@ -56,9 +56,7 @@ def lengths(data: Buffer) -> bytes:
 
 def classify(data: Buffer, base: int, starts: Ints, ends: Ints) -> tuple[bytes, bytes, int]:
     """Decode the whole half-words of each range; see :func:`uplift.isa.decoder.classify`."""
-    starts, ends = clipped(data, base, starts, ends)
-    first = (starts - base + 1) // 2
-    last = np.maximum(first, (ends - base) // 2)
+    first, last = units(data, base, starts, ends, 2)
     rows, begun = Rows(), 0
     for layer in layers(first, last):
         found, inside = _sweep(data, base, first[layer], last[layer])
@@ -157,9 +155,7 @@ def _halves(data: Buffer) -> Halves:
 
 def references(data: Buffer, base: int, starts: Ints, ends: Ints) -> bytes:
     """What refers to a fixed address; see :func:`uplift.isa.decoder.references`."""
-    starts, ends = clipped(data, base, starts, ends)
-    first = (starts - base + 1) // 2
-    last = np.maximum(first, (ends - base) // 2)
+    first, last = units(data, base, starts, ends, 2)
     found = References()
     for n, (low, high) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
         instructions = _instructions(data, base, low, high)

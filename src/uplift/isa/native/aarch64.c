@@ -1,14 +1,9 @@
 /* arm64 code: counted, followed, searched for references. */
-#include "sweep.h"
+#include "decode.h"
 #include "aarch64_core.h"
 
-void aarch64_start(void)
-{
-    aarch64_prepare();
-}
-
 /* Whole words only: `at` is a multiple of 4. */
-void aarch64_sweep(const uint8_t *code, int64_t size, int64_t at, struct tally *t)
+static void aarch64_sweep(const uint8_t *code, int64_t size, int64_t at, struct tally *t)
 {
     int64_t bad = 0;
     for (int64_t i = 0; i + 4 <= size; i += 4) {
@@ -43,7 +38,7 @@ static enum flow flow_of(uint32_t word, int64_t at, int64_t *target)
 }
 
 /* UDF is an instruction, but code that leads to it is most likely data. */
-void aarch64_step(const uint8_t *code, int64_t left, int64_t at, struct step *s)
+static void aarch64_step(const uint8_t *code, int64_t left, int64_t at, struct step *s)
 {
     uint32_t word = left >= 4 ? load32(code) : 0;
     s->length = 4;
@@ -54,12 +49,23 @@ void aarch64_step(const uint8_t *code, int64_t left, int64_t at, struct step *s)
         s->flow = flow_of(word, at, &s->target);
 }
 
-int aarch64_length(const uint8_t *code, int64_t left)
+static int aarch64_length(const uint8_t *code, int64_t left)
 {
     return left >= 4 && aarch64_class(load32(code)) != ENTRY_BAD ? 4 : 0;
 }
 
-void aarch64_references(const uint8_t *code, int64_t size, int64_t at, struct reference_sink *sink)
+static void aarch64_references(const uint8_t *code, int64_t size, int64_t at, struct reference_sink *sink)
 {
     aarch64_read_references(code, size, at, sink);
 }
+
+const struct arch_ops aarch64_ops = {
+    .name = "aarch64",
+    .unit = 4,
+    .classes = AARCH64_CLASSES,
+    .start = aarch64_prepare,
+    .sweep = aarch64_sweep,
+    .step = aarch64_step,
+    .length = aarch64_length,
+    .references = aarch64_references,
+};

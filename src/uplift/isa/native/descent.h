@@ -11,8 +11,6 @@
 
 #include "sweep.h"
 
-typedef void step_function(const uint8_t *code, int64_t left, int64_t at, struct step *step);
-
 struct numbers {
     int64_t *items;
     int64_t size, room;

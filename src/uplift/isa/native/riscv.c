@@ -1,11 +1,6 @@
 /* riscv64 code, compressed instructions among it: counted, followed, searched for references. */
-#include "sweep.h"
+#include "decode.h"
 #include "riscv_core.h"
-
-void riscv_start(void)
-{
-    riscv_prepare();
-}
 
 struct decoded {
     uint16_t group;
@@ -56,7 +51,7 @@ static void count_last(struct tally *t, const uint8_t *code, int64_t left, int64
 }
 
 /* Lengths without a branch: which one comes next is hard to predict. */
-void riscv_sweep(const uint8_t *code, int64_t size, int64_t at, struct tally *t)
+static void riscv_sweep(const uint8_t *code, int64_t size, int64_t at, struct tally *t)
 {
     int64_t i = 0, decoded = 0;
     while (i + 4 <= size) {
@@ -121,7 +116,7 @@ static void join_far(const uint8_t *code, int64_t left, int64_t at, struct step 
 }
 
 /* The all-zero word is an instruction, but code that leads to it is most likely data. */
-void riscv_step(const uint8_t *code, int64_t left, int64_t at, struct step *s)
+static void riscv_step(const uint8_t *code, int64_t left, int64_t at, struct step *s)
 {
     if (left < 2 || at & 1) {
         s->flow = FLOW_BAD;
@@ -141,7 +136,7 @@ void riscv_step(const uint8_t *code, int64_t left, int64_t at, struct step *s)
         join_far(code, left, at, s);
 }
 
-int riscv_length(const uint8_t *code, int64_t left)
+static int riscv_length(const uint8_t *code, int64_t left)
 {
     if (left < 2)
         return 0;
@@ -149,7 +144,18 @@ int riscv_length(const uint8_t *code, int64_t left)
     return d.group == ENTRY_BAD ? 0 : d.length;
 }
 
-void riscv_references(const uint8_t *code, int64_t size, int64_t at, struct reference_sink *sink)
+static void riscv_references(const uint8_t *code, int64_t size, int64_t at, struct reference_sink *sink)
 {
     riscv_read_references(code, size, at, sink);
 }
+
+const struct arch_ops riscv_ops = {
+    .name = "riscv64",
+    .unit = 2,
+    .classes = RISCV_CLASSES,
+    .start = riscv_prepare,
+    .sweep = riscv_sweep,
+    .step = riscv_step,
+    .length = riscv_length,
+    .references = riscv_references,
+};

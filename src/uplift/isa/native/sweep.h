@@ -44,4 +44,6 @@ struct step {
     int64_t target;
 };
 
+typedef void step_function(const uint8_t *code, int64_t left, int64_t at, struct step *step);
+
 #endif
