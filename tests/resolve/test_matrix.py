@@ -93,6 +93,15 @@ def test_one_library_is_enough_for_packages():
     assert none.uses[Use.PACKAGES].answer is Answer.STOPPED
 
 
+def test_a_compiler_that_lacks_it_hides_no_package_that_lacks_it_or_has_it():
+    old = {"compiler__gcc__version": "10.2"}
+    built = cell(HAS, COMPILER, OPENSSL, library__openssl__version="3.5.1", **old)
+    assert built.uses[Use.PACKAGES].answer is Answer.USABLE
+    lacking = cell(HAS, COMPILER, OPENSSL, library__openssl__version="3.0.13", **old)
+    stop = lacking.uses[Use.PACKAGES].stop
+    assert stop is not None and stop.layer is Layer.LIBRARY
+
+
 def test_a_guests_stop_leaves_the_host_usable():
     made = cell(HAS, GUESTS, qemu__models=frozenset({"Haswell"}))
     assert made.uses[Use.HOST].answer is Answer.USABLE

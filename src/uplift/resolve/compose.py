@@ -16,6 +16,7 @@ from uplift.resolve.predict import (
     riscv64,
     toolchain,
     x86_flags,
+    x86_kvm_parameters,
     x86_libraries,
     x86_virt,
 )
@@ -30,6 +31,7 @@ _BY_ARCH: Mapping[str, Mapping[str, Predictor]] = {
     "x86-64": {
         "cpuinfo.": x86_flags.predict_flags,
         "kvm.": x86_virt.predict_kvm,
+        "kvm.parameter.": x86_kvm_parameters.predict_parameter,
         "memory.": kernel_state.predict_memory,
         "qemu.": x86_virt.predict_qemu,
         "libvirt.map_": x86_virt.predict_libvirt,

@@ -23,7 +23,7 @@ from uplift.resolve.model import Resolution, Status, Stop, Verdict
 from uplift.resolve.plan_facts import PlanFacts
 from uplift.resolve.predicate import Outcome, ask, judge, version_key
 from uplift.resolve.predict.versions import TABLE
-from uplift.resolve.resolve import NOT_PASSED_ON, Resolver, Unasked
+from uplift.resolve.resolve import NOT_PASSED_ON, STOPS_NOTHING_ABOVE, Resolver, Unasked
 from uplift.resolve.scan import features_for
 
 
@@ -238,7 +238,9 @@ def _missing_in_kvm(
     if stop.remedy is None or stop.remedy.kind != "kernel":
         return found
     lacking = next((bit for test in verdict.outcome.because if (bit := _kvm_bit(*test))), None)
-    exposure = _exposure(*lacking) if lacking else None
+    if lacking is None:
+        return found
+    exposure = _exposure(*lacking)
     vendor = "amd" if facts.chip.value("cpuid.vendor") == "AuthenticAMD" else "intel"
     since = exposure.since.get(vendor) if exposure else None
     if exposure is None or since is None or not since.version:
@@ -347,8 +349,10 @@ def _one_of(asked: Sequence[Verdict], resolution: Resolution) -> UseVerdict:
     stopped = next((v for v in asked if v.status.stops), None)
     if stopped is not None:
         return UseVerdict(Answer.STOPPED, stopped, stopped.stop)
-    if resolution.stop is not None:
-        return UseVerdict(Answer.STOPPED, asked[0], resolution.stop)
+    below = (v.stop for v in resolution.verdicts if v.layer not in STOPS_NOTHING_ABOVE)
+    stop = next(filter(None, below), None)
+    if stop is not None:
+        return UseVerdict(Answer.STOPPED, asked[0], stop)
     return UseVerdict(Answer.NOT_APPLICABLE, asked[0])
 
 

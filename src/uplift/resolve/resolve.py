@@ -199,7 +199,7 @@ class _Judge(NamedTuple):
 
     def _over(self, below: Sequence[Verdict], need: LayerNeed, outcome: Outcome) -> Verdict:
         """Judge a layer that lacks the feature by what the layers below it came to."""
-        stopped = next((v for v in below if v.stop and v.layer is not _GUESTS), None)
+        stopped = next((v for v in below if v.stop and v.layer not in STOPS_NOTHING_ABOVE), None)
         if stopped is not None:
             why = Why(f"nothing reaches this layer: stopped at {stopped.layer.value}", None)
             return self._verdict(need, Status.NOT_APPLICABLE, outcome, why)
@@ -278,8 +278,9 @@ class _Judge(NamedTuple):
 #: The kind of a stop for which the catalog knows no cause.
 NOT_PASSED_ON = "not-passed-on"
 
-#: What guests do not get stops nothing on the host.
-_GUESTS = Layer.VIRTUALIZATION
+#: What guests do not get stops nothing on the host, and what this compiler cannot build stops no
+#: package: others were built elsewhere, and assembly or an older option may do without it.
+STOPS_NOTHING_ABOVE = frozenset({Layer.VIRTUALIZATION, Layer.TOOLCHAIN})
 
 #: Built before any machine is seen: what these layers lack does not depend on the silicon here.
 _BUILT = frozenset({Layer.KERNEL_BUILD, Layer.TOOLCHAIN})
