@@ -67,3 +67,16 @@ def test_assigned_counters_hide_their_event_configuration():
     assert host.answer is Answer.STOPPED and host.stop is not None
     assert host.stop.remedy is not None and "mbm_assign_mode" in host.stop.remedy.do
     assert said("turin", "trixie", "qos-bmec", Use.HOST) == "usable"
+
+
+def test_tsx_is_on_from_ice_lake_on_where_the_kernel_decides_by_taa():
+    assert said("granite-rapids", "trixie-backports+cloud", "rtm", Use.HOST) == "usable"
+    assert said("granite-rapids", "trixie", "rtm", Use.HOST) == "stopped"
+
+
+def test_a_model_that_demands_tsx_is_whole_only_where_the_kernel_leaves_tsx_on():
+    guest = cell("granite-rapids", "trixie", "x86/qemu-model-granite-rapids").uses[Use.GUEST]
+    assert guest.stop is not None and guest.stop.remedy is not None
+    assert guest.stop.remedy.do.startswith("-cpu GraniteRapids,-hle,-rtm")
+    on = "trixie-backports+cloud"
+    assert said("granite-rapids", on, "qemu-model-granite-rapids", Use.GUEST) == "usable"

@@ -33,7 +33,7 @@ class FlagRule:
         ``unless_config`` settles it.
     :param unset_open: why it may be reported although its bit is not set.
     :param off_config: with this option the kernel switches it off on ``off_models``
-        (``family:model``, decimal).
+        (``family:model``, decimal); with ``on_config`` it leaves it on there.
     :param clears_cpuid: switching it off clears its CPUID bit, so that nobody above sees it.
     """
 
@@ -54,6 +54,7 @@ class FlagRule:
     unless_config: str = ""
     unset_open: str = ""
     off_config: str = ""
+    on_config: str = ""
     off_models: tuple[str, ...] = ()
     clears_cpuid: bool = False
 

@@ -229,18 +229,20 @@ class _Judge:
         return str(found.value)
 
     def _open(self, rule: FlagRule) -> bool | str:
-        if (
-            rule.off_config
-            and self._option(rule.off_config) == "y"
-            and self._is_of(rule.off_models)
-        ):
-            return False
+        if self._is_of(rule.off_models):
+            if self._is_on(rule.off_config):
+                return False
+            if self._is_on(rule.on_config):
+                return True
         if not rule.open or not self._of_vendor(rule.open_vendor):
             return True
-        if rule.unless_config and self._option(rule.unless_config) == "y":
+        if self._is_on(rule.unless_config):
             return True
         family = self._facts.chip.value("cpuid.family")
         return True if rule.models and str(family) not in rule.models else rule.open
+
+    def _is_on(self, option: str) -> bool:
+        return bool(option) and self._option(option) == "y"
 
     def _is_of(self, models: tuple[str, ...]) -> bool:
         chip = self._facts.chip
