@@ -86,6 +86,13 @@ def test_firmware_that_no_plan_can_see_is_a_condition_not_an_unknown():
     assert host.why.endswith("; if the firmware leaves it on")
 
 
+def test_what_a_hosts_firmware_may_switch_off_is_a_condition_for_its_guests_too():
+    has = {"qemu__models": frozenset({"SapphireRapids"})}
+    guest = cell(HAS, FIRMWARE, GUESTS, **has).uses[Use.GUEST]
+    assert guest.answer is Answer.USABLE
+    assert guest.why.endswith("; if the firmware leaves it on")
+
+
 def test_one_library_is_enough_for_packages():
     made = cell(HAS, LIBC, OPENSSL, libc__version="2.39", library__openssl__version="3.0.13")
     assert made.uses[Use.PACKAGES].answer is Answer.USABLE

@@ -313,7 +313,20 @@ def _use(use: Use, resolution: Resolution) -> UseVerdict:
         return UseVerdict(Answer.NOT_APPLICABLE, _UNASKED[use])
     if silicon and silicon.status is Status.UNKNOWN:
         return UseVerdict(Answer.UNKNOWN, silicon)
-    return _host(silicon, asked) if use is Use.HOST else _one_of(asked, resolution)
+    if use is Use.HOST:
+        return _host(silicon, asked)
+    found = _one_of(asked, resolution)
+    return _behind_firmware(found, resolution) if use is Use.GUEST else found
+
+
+def _behind_firmware(found: UseVerdict, resolution: Resolution) -> UseVerdict:
+    """Bind a guest to the firmware of its host: what is off there reaches nobody."""
+    firmware = _at(resolution, Layer.FIRMWARE)
+    if firmware is None or found.answer is not Answer.USABLE:
+        return found
+    if firmware.status.stops:
+        return UseVerdict(Answer.STOPPED, firmware, firmware.stop)
+    return found if firmware.status is Status.NOT_APPLICABLE else found._replace(condition=_IF_LEFT)
 
 
 def _at(resolution: Resolution, layer: Layer) -> Verdict | None:
@@ -334,8 +347,10 @@ def _host(silicon: Verdict | None, asked: Sequence[Verdict]) -> UseVerdict:
         return UseVerdict(Answer.NOT_APPLICABLE, "nothing is asked of the kernel")
     # a plan takes the flags from CPUID, so firmware that may clear them is always a condition
     firmware = any(v.layer is Layer.FIRMWARE for v in asked)
-    condition = "; if the firmware leaves it on" if firmware else ""
-    return UseVerdict(Answer.USABLE, decided[0], None, condition)
+    return UseVerdict(Answer.USABLE, decided[0], None, _IF_LEFT if firmware else "")
+
+
+_IF_LEFT = "; if the firmware leaves it on"
 
 
 def _one_of(asked: Sequence[Verdict], resolution: Resolution) -> UseVerdict:
