@@ -48,6 +48,8 @@ _LEFT_OUT = re.compile(rb"^(?:@@ -|\\ |index )[^\n]*\n", re.MULTILINE)
 _OBJECTS = re.compile(rb"^index ([0-9a-f]+)\.\.([0-9a-f]+)", re.MULTILINE)
 _MODE = re.compile(rb"^(new|old|deleted)( file)? mode (\d+)$", re.MULTILINE)
 _CHANGED = re.compile(rb"^[+-][^\n]*", re.MULTILINE)
+_ADDED = re.compile(rb"^\+[^\n]*", re.MULTILINE)
+_NEW_NAME = re.compile(rb'^\+\+\+ b/([^"\n]+?)\t?$', re.MULTILINE)
 _TELLING = re.compile(rb"[0-9A-Za-z\x80-\xff]")
 
 
@@ -113,6 +115,19 @@ def read_patches(workspace: Workspace, shas: Sequence[str]) -> Iterator[Patch]:
 def changed_lines(workspace: Workspace, shas: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the changed lines of commits as text, ``+`` or ``-`` first, for a person to read."""
     return {sha: tuple(shown.lines) for sha, shown in _read(workspace, shas, _Shown)}
+
+
+def added_lines(
+    workspace: Workspace, shas: Sequence[str]
+) -> Iterator[tuple[str, dict[bytes, tuple[bytes, ...]]]]:
+    """Yield of each commit the lines that each of its files gains, white space left out."""
+    for sha, files in _read(workspace, shas, _Files):
+        yield sha, files.added
+
+
+def levelled(text: bytes) -> frozenset[bytes]:
+    """Return the lines of ``text`` without white space."""
+    return frozenset(text.translate(None, b" \t\r\v\f").split(b"\n"))
 
 
 class _Made:
@@ -188,7 +203,23 @@ class _Shown:
             self.lines.append(line.decode("utf-8", "replace").rstrip("\r"))
 
 
-_Taken = TypeVar("_Taken", _Made, _Shown)
+class _Files:
+    """Takes the sections of one commit's patch and keeps what each file is to gain."""
+
+    def __init__(self) -> None:
+        self.added: dict[bytes, tuple[bytes, ...]] = {}
+        self.cut_short = False
+
+    def take(self, section: bytes) -> None:
+        """Add one file; of one that only loses lines, or is binary, nothing is said."""
+        head, hunks = _parts(section)
+        named = _NEW_NAME.search(head)
+        if named and hunks:
+            lines = (line[1:].translate(None, _LEVELLED) for line in _ADDED.findall(hunks))
+            self.added[named[1]] = tuple(line for line in lines if _TELLING.search(line))
+
+
+_Taken = TypeVar("_Taken", _Made, _Shown, _Files)
 
 
 def _read(

@@ -21,13 +21,15 @@ from uplift.backport.reachable import listed, unreachable
 from uplift.backport.reverts import Reverts, Undoing
 from uplift.backport.side import Side
 from uplift.backport.titles import plain_title
+from uplift.backport.tree_lines import may_be_there
 from uplift.lab.git import Workspace
 
 _PATHS = 50  #: of a commit that is sought by its paths
 _COMPARED = 60  #: commits of the same paths that are compared with one
 _COMMON_TITLE = 8  #: a title that more commits have says nothing by itself
 _RIVALS = 20  #: upstream commits that one commit of the branch may be
-_PICKED = 2000  #: commits of one question that are tried on the branch's tree
+_SOUGHT = 5000  #: commits of one question that are looked for in the branch's tree
+_MOST = 2 / 3  #: of a change's lines: what maintainers leave out is less, a part is less than this
 _SHOWN = 40  #: differing lines that are shown
 
 
@@ -377,8 +379,9 @@ class _Search:
         """Say present where the branch's tree already is as the commit leaves it."""
         absent = [sha for sha, item in found.items() if item.presence.state is State.ABSENT]
         absent = [sha for sha in absent if self.asked[sha].parents < 2 and self.asked[sha].paths]
-        if len(absent) > _PICKED:
+        if len(absent) > _SOUGHT:
             return {}
+        absent = may_be_there(self.index.workspace, self.side.tip, absent)
         changed: dict[str, _Found] = {}
         with picking(self.index.workspace) as picker:
             pairs = [(self.side.tip, sha) for sha in absent]
@@ -450,10 +453,15 @@ def _is_short(carrier: Match) -> bool:
 
 
 def _partly(found: _Found, commit: str, missing: Sequence[str]) -> _Found:
+    """Tell what was left out; where that is much of the change, it is there in part only."""
+    assert found.carrier is not None
     text = f"what it left out still applies, in {', '.join(missing[:3])}"
     before = found.presence
+    much = found.carrier.likeness.covered < _MOST
+    state, confidence = (State.PARTIAL, 0.95) if much else (State.PRESENT, 0.8)
     shown = (*before.evidence, Evidence("near", commit, text))
-    return replace(found, presence=replace(before, state=State.PARTIAL, evidence=shown))
+    made = replace(before, state=state, confidence=confidence, evidence=shown)
+    return replace(found, presence=made)
 
 
 def _difference(mine: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
