@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from uplift.catalog.check import SCHEMAS
 from uplift.catalog.load import read_tables
-from uplift.catalog.releases import SHIPPED, load_release, release_names
+from uplift.catalog.releases import SHIPPED, AtLeast, load_release, release_names
 from uplift.facts.model import Facts, Snapshot, Value
 from uplift.facts.parsers import all_parsers
 
@@ -242,7 +242,13 @@ def test_the_virtualization_stack_is_replaced_on_its_own() -> None:
 def test_what_nobody_published_of_the_coming_release_is_not_stated() -> None:
     assert said("stonking", "kernel.release") == "7.3.0"
     assert said("stonking", "libc.version") == "2.43"
-    assert said("stonking", "compiler.gcc.version") is None
+    assert said("stonking", "kernel.config.CONFIG_KVM") is None
+
+
+def test_the_coming_release_has_at_least_what_its_predecessor_has() -> None:
+    bound = said("stonking", "qemu.version")
+    assert bound == said("resolute", "qemu.version") and isinstance(bound, AtLeast)
+    assert not isinstance(said("stonking", "kernel.release"), AtLeast)
 
 
 def test_the_kernel_of_resolute_preempts_lazily_where_earlier_ones_did_so_voluntarily() -> None:

@@ -77,10 +77,25 @@ _OF_FACT = (
 )
 
 
+class AtLeast(str):
+    """A version that is a lower bound: what an older one has is there, of the rest nobody knows."""
+
+    @property
+    def why(self) -> str:
+        """Why nobody knows what came later than this version."""
+        return f"this release has {self} or later, and no document says which"
+
+    @property
+    def shown(self) -> str:
+        """Return the bound in words."""
+        return f"at least {self}"
+
+
 @dataclass(frozen=True)
 class Stated:
     """One fact that a document states.
 
+    :param value: an :class:`AtLeast` where only the predecessor's version is known.
     :param since: the day from which it holds, ISO 8601; empty: from the release's first day.
     """
 
@@ -347,15 +362,20 @@ def _begin(fact: Stated) -> str:
 
 def _stated(entry: Mapping[str, Any], path: Path, where: str) -> Stated:
     try:
-        value = entry["value"]
         return Stated(
             name=entry["name"],
-            value=frozenset(map(str, value)) if isinstance(value, list) else value,
+            value=_value(entry["value"], bool(entry.get("at_least"))),
             source=_source(entry["source"], path, f"{where}: {entry['name']}"),
             since=str(entry.get("since", "")),
         )
     except KeyError as error:
         raise _broken(path, f"set {where}: a fact without {error}") from None
+
+
+def _value(value: Any, at_least: bool) -> Value:
+    if isinstance(value, list):
+        return frozenset(map(str, value))
+    return AtLeast(value) if at_least else value
 
 
 def _source(table: Any, path: Path, where: str) -> Source:
@@ -418,7 +438,8 @@ def _joined(
 def _stated_capture(release: str, fact: Stated) -> Capture:
     """Return the capture that stands for a stated fact: its value, and the document as its how."""
     value = fact.value
-    text = "\n".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+    shown = value.shown if isinstance(value, AtLeast) else str(value)
+    text = "\n".join(sorted(value)) if isinstance(value, frozenset) else shown
     how = f"{fact.source.kind}: {fact.source.text}"
     return Capture(_stated_id(release, fact), CaptureStatus.OK, text.encode(), how)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from uplift.catalog.model import Labels
 from uplift.catalog.releases import (
+    AtLeast,
     ComponentSet,
     Place,
     Release,
@@ -107,6 +108,8 @@ def components(selected: SelectedRelease) -> Iterator[Component]:
 
 
 def _text(value: Value) -> str:
+    if isinstance(value, AtLeast):
+        return value.shown
     return ", ".join(sorted(value)) if isinstance(value, frozenset) else str(value)
 
 

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from uplift.catalog.model import Any, Not, Predicate, Test
+from uplift.catalog.releases import AtLeast
 from uplift.facts.model import Fact, Facts, Missing, PartialRegister, PartialWords, Value
 
 
@@ -45,6 +46,8 @@ def _settled(test: Test, found: Fact) -> Fact | Missing:
         why = value.open(str(test.operand))
     elif isinstance(value, PartialRegister):
         why = "" if _answered(test, value) else value.why
+    elif isinstance(value, AtLeast):
+        why = "" if test.op == "at-least" and ask(test, value) else value.why
     return Missing(found.name, why, (found.capture,)) if why else found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from uplift.catalog.releases import AtLeast
 from uplift.catalog.since import Since, load_since
 from uplift.facts.model import Fact, Missing, PartialWords
 from uplift.resolve.plan_facts import PlanFacts, Prediction
@@ -67,7 +68,9 @@ def by_version(
             inputs.append(found.capture)
     there = (words | changes.get("added", frozenset())) - changes.get("removed", frozenset())
     why = {word: reason for word, reason in words.why.items() if word not in there}
-    unlisted = _UNLISTED if kind in _SOME else ""
+    otherwise = words.otherwise or (_UNLISTED if kind in _SOME else "")
     lacking = (words.settled | changes.get("removed", frozenset())) - there
-    value = PartialWords(there, why, words.otherwise or unlisted, lacking)
+    if isinstance(version.value, AtLeast):
+        otherwise, lacking = version.value.why, changes.get("removed", frozenset()) - there
+    value = PartialWords(there, why, otherwise, lacking)
     return Prediction(value, tuple(inputs), f"what {project} {version.value} has")

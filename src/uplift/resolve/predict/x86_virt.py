@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from uplift.catalog.kvm_exposure import Exposure, load_exposures
+from uplift.catalog.releases import AtLeast
 from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve import kvm_model
 from uplift.resolve.plan_facts import PlanFacts, Prediction
@@ -192,6 +193,9 @@ def _host_property(
     bit = facts.chip.value(exposure.fact)
     if kvm_model.qemu_adds(exposure, host) and isinstance(bit, int) and bit >> exposure.bit & 1:
         return Prediction(True, known.inputs, "QEMU gives it without KVM's word")
+    version = facts.release.value("qemu.version")
+    if exposure.qemu_adds and isinstance(version, AtLeast):
+        return Missing(name, version.why, known.inputs)  # a later one may give it by itself
     return _through_kvm(facts, name, exposure, known)
 
 
