@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def _classes_csv(source: str, classes: Mapping[Key, int]) -> str:
     return text.getvalue()
 
 
-def _arrays(table: Table) -> dict[str, np.ndarray]:
+def _arrays(table: Table) -> dict[str, Any]:
     nodes = np.array(table.nodes, np.uint32).reshape(-1, 3)
     return {
         "root": np.array(table.root, np.uint16),

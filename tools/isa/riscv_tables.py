@@ -1,9 +1,11 @@
 """Make the riscv64 decoder's data from the RISC-V opcode lists.
 
-Run by hand: ``python -m tools.isa.riscv_tables LISTS RISCV.json --source "riscv-opcodes COMMIT, LLVM
-23.1.1"``, where the first argument is a checkout of github.com/riscv/riscv-opcodes and the second
-comes from ``llvm-tblgen --dump-json llvm/lib/Target/RISCV/RISCV.td``, for vendors' extensions. It writes
-``src/uplift/isa/data/riscv-classes.csv``, ``data/riscv-tables.npz`` and ``native/riscv_tables.h``.
+Run by hand: ``python -m tools.isa.riscv_tables LISTS RISCV.json --source "riscv-opcodes COMMIT,
+LLVM 23.1.1"``, where the first argument is a checkout of github.com/riscv/riscv-opcodes and the
+second comes from ``llvm-tblgen --dump-json llvm/lib/Target/RISCV/RISCV.td``, for vendors'
+extensions. It writes ``src/uplift/isa/data/riscv-classes.csv``, ``data/riscv-tables.npz`` and
+``native/riscv_tables.h``.
+
 Only facts are taken: which bits an encoding fixes, its mnemonic, its extension. What the lists
 leave to prose (hints, reserved values) is stated here, from the RISC-V ISA manual, volume I.
 """
@@ -37,8 +39,9 @@ RENAMED = {
 LEFT_OUT = frozenset(("zcmp", "zcmt"))
 
 #: Drafts that assemblers know already, under the names of their drafts.
-DRAFTS = ("rv_zalasr", "rv_zibi", "rv_zvzip", "rv_zvdot4a", "rv_zvfbdota32f",
-          "rv_zvfofp8min", "rv_zvfofp4min")  # fmt: skip
+DRAFTS = ("rv_zalasr", "rv_zibi", "rv_zvzip", "rv_zvdot4a", "rv_zvfbdota32f", "rv_zvfofp8min",
+          "rv_zvfofp4min", "rv_zvqwdota8i", "rv_zvqwbdota8i", "rv_zvfqwdota8f", "rv_zvfqwbdota8f",
+          "rv_zvfwdota16bf", "rv_zvfwbdota16bf")  # fmt: skip
 
 #: Mnemonics of a finer or another extension than their file's.
 FINER = (
