@@ -149,7 +149,7 @@ def test_what_was_written_has_no_finding(repo: GitRepository, tmp_path: Path) ->
         ("Origin: upstream, ", "Origin: ", None),
         ("Origin: upstream, ", "Origin: cherry-pick ", "tag-form"),
         ("Description:", "Remark:", "tag-missing"),
-        ("Bug-Ubuntu:", "Remark:", "bug-missing"),
+        ("Bug-Ubuntu: https://bugs.launchpad.net/bugs/7", "Remark: x", "bug-missing"),
         ("+4", "+5", "content-differs"),
         (" three", " drei", "does-not-apply"),
     ],

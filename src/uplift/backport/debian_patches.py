@@ -95,17 +95,16 @@ def _patched(view: Workspace, tree: str) -> str:
             "the branch has no debian folder",
             "name the packaging branch, or use a profile that writes commits",
         )
-    for name in listed(_text(view, tree, SERIES)):
-        patch = _text(view, tree, f"debian/patches/{name}".encode())
-        result = applied(view, tree, patch)
-        if not result.tree:
-            raise UpliftError(
-                f"the package's own patch {name} does not apply",
-                result.problem,
-                "name a branch with unapplied patches, as dpkg-source would unpack it",
-            )
-        tree = result.tree
-    return tree
+    names = list(listed(_text(view, tree, SERIES)))
+    patches = (_text(view, tree, f"debian/patches/{name}".encode()) for name in names)
+    result = applied(view, tree, *patches)
+    if not result.tree:
+        raise UpliftError(
+            f"the package's own patch {names[result.number]} does not apply",
+            result.problem,
+            "name a branch with unapplied patches, as dpkg-source would unpack it",
+        )
+    return result.tree
 
 
 def listed(series: bytes) -> Iterator[str]:

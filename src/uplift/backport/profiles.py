@@ -121,10 +121,12 @@ class SeriesRules:
 
     :param pull_beyond: more commits than that are sent as a pull request; 0 sets no limit.
     :param newer_releases: newer supported releases must have the change, too.
+    :param upstream_order: another order than upstream's, that did harm, is worth a warning.
     """
 
     pull_beyond: int = 0
     newer_releases: bool = False
+    upstream_order: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,25 @@ def _index(workspace: Workspace, tree: str) -> Iterator[Workspace]:
 
 @dataclass(frozen=True)
 class Applied:
-    """A tree with a patch applied; empty, with the reason, where git refuses the patch."""
+    """A tree with patches applied; empty, with the reason, where git refuses one.
+
+    :param number: how many patches were applied.
+    """
 
     tree: str
     problem: str = ""
+    number: int = 1
 
 
-def applied(workspace: Workspace, tree: str, patch: bytes) -> Applied:
-    """Apply a patch to a tree as git-am(1) does: no fuzz, no path outside the tree."""
+def applied(workspace: Workspace, tree: str, *patches: bytes) -> Applied:
+    """Apply patches to a tree as git-am(1) does: no fuzz, no path outside the tree."""
     with _index(workspace, tree) as view:
-        done = view.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=patch)
-        if not done.ok:
-            return Applied("", done.complaint.removeprefix("error: ") or "git apply refuses it")
-        return Applied(view.git("write-tree").decode().strip())
+        for number, patch in enumerate(patches):
+            done = view.attempt("apply", "--cached", "--whitespace=nowarn", "-", stdin=patch)
+            if not done.ok:
+                cause = done.complaint.removeprefix("error: ") or "git apply refuses it"
+                return Applied("", cause, number)
+        return Applied(view.git("write-tree").decode().strip(), "", len(patches))
 
 
 def changed_paths(workspace: Workspace, before: str, after: str) -> tuple[bytes, ...]:

@@ -21,6 +21,7 @@ from uplift.lab.git import RepositoryError
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 _PATCH = re.compile(rb"debian/patches/(?!series$)[^\0]+$")
 _SHA = re.compile(r"\b[0-9a-f]{7,40}\b")
+_FOLDER = b"debian/patches/"
 _MAX_PATCH = 8 << 20  #: bytes
 
 
@@ -48,9 +49,10 @@ def patches(context: Context, commit: SeriesCommit) -> Iterator[Finding]:
             name = path.decode("utf-8", "replace").removeprefix("debian/patches/")
             patch = Quilted(name, content)
             yield from _header(context, commit, patch)
+            yield from _bug(context, commit, patch)
             yield from _listed(commit, patch, series)
             yield from _content(context, commit, patch)
-    if SERIES in commit.paths:
+    if _is_last(context, commit):
         yield from _applies(context, commit, series)
 
 
@@ -76,12 +78,18 @@ def _header(context: Context, commit: SeriesCommit, patch: Quilted) -> Iterator[
     if origin and not any(re.fullmatch(form, origin) for form in (*forms, r"https?://\S+")):
         fix = "write Origin: upstream, ADDRESS; backport, ADDRESS; vendor; or other, ADDRESS"
         yield finding("tag-form", ERROR, commit, f"{name}: “Origin: {origin}”", fix)
-    if not any(key in head for key in ("bug-ubuntu", "bug", "bug-debian")):
-        fix = f"add {context.profile.bug.line.format(bug='NUMBER')}"
-        yield finding("bug-missing", WARNING, commit, f"{name} names no bug", fix)
     if any("TO WRITE" in value for value in head.values()):
         fix = "write what the header leaves open"
         yield finding("unfinished", ERROR, commit, f"{name} is not finished", fix)
+
+
+def _bug(context: Context, commit: SeriesCommit, patch: Quilted) -> Iterator[Finding]:
+    is_new = _blob(context, commit.parent, b"debian/patches/" + patch.name.encode()) is None
+    if is_new and not _names_bug(context, commit, patch):
+        fix = (
+            f"add {context.profile.bug.line.format(bug='NUMBER')}, or LP: #NUMBER to the changelog"
+        )
+        yield finding("bug-missing", WARNING, commit, f"{patch.name} names no bug", fix)
 
 
 def _listed(commit: SeriesCommit, patch: Quilted, series: tuple[str, ...]) -> Iterator[Finding]:
@@ -115,18 +123,34 @@ def _content(context: Context, commit: SeriesCommit, patch: Quilted) -> Iterator
 
 
 def _applies(context: Context, commit: SeriesCommit, series: tuple[str, ...]) -> Iterator[Finding]:
-    tree = commit.tree
-    for name in series:
-        content = _blob(context, commit.sha, f"debian/patches/{name}".encode())
-        if content is None:
-            fix = "add the file, or take its name out"
-            problem = f"debian/patches/series names {name}, which is not there"
-            yield finding("unfinished", ERROR, commit, problem, fix)
-            return
-        result = applied(context.view, tree, content)
-        if not result.tree:
-            fix = "refresh it on top of the patches before it"
-            problem = f"{name} does not apply: {result.problem}"
-            yield finding("does-not-apply", ERROR, commit, problem, fix)
-            return
-        tree = result.tree
+    found = [
+        (name, _blob(context, commit.sha, f"debian/patches/{name}".encode())) for name in series
+    ]
+    gone = [name for name, content in found if content is None]
+    if gone:
+        fix = "add the file, or take its name out"
+        problem = f"debian/patches/series names {gone[0]}, which is not there"
+        yield finding("unfinished", ERROR, commit, problem, fix)
+        return
+    result = applied(context.view, commit.tree, *(content or b"" for _, content in found))
+    if not result.tree:
+        fix = "refresh it on top of the patches before it"
+        problem = f"{series[result.number]} does not apply: {result.problem}"
+        yield finding("does-not-apply", ERROR, commit, problem, fix)
+
+
+def _is_last(context: Context, commit: SeriesCommit) -> bool:
+    """Whether no later commit changes the patches: what is applied is what is built."""
+    touching = [c for c in context.commits if any(p.startswith(_FOLDER) for p in c.paths)]
+    return bool(touching) and touching[-1] is commit
+
+
+_BUG = re.compile(r"(?i)\bLP:\s*#\s*\d+|\bcloses:\s*(?:bug)?#\s*\d+|launchpad\.net/\S*\d+")
+
+
+def _names_bug(context: Context, commit: SeriesCommit, patch: Quilted) -> bool:
+    """Whether a bug is named where Ubuntu's tools look: the header, the changelog, the message."""
+    if any(key in patch.header for key in ("bug-ubuntu", "bug", "bug-debian", "bug-launchpad")):
+        return True
+    changed = changed_lines(context.view, [commit.sha]).get(commit.sha, ())
+    return any(map(_BUG.search, (commit.message, *changed)))

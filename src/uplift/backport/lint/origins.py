@@ -153,4 +153,5 @@ def _swapped(context: Context, sha: str, first: SeriesCommit, second: SeriesComm
     problem = f"upstream has it before {sha[:12]}, which comes first here"
     problem += "" if harmless else "; both change the same lines, and that one is adapted"
     fix = f"put it before {first.place}"
-    return finding("order", NOTE if harmless else WARNING, second, problem, fix)
+    wanted = context.profile.series.upstream_order and not harmless
+    return finding("order", WARNING if wanted else NOTE, second, problem, fix)
