@@ -46,17 +46,29 @@ def update(
     """
     tips = frozenset(workspace.refs().values())
     cut = _cut(workspace)
-    if _is_current(connection, tips, cut):
+    if _is_current(workspace, connection, tips, cut):
         return 0
     with _alone(workspace.directory / "index.lock"):
-        if _is_current(connection, tips, cut):  # another process has done it meanwhile
+        if _is_current(workspace, connection, tips, cut):  # another process did it meanwhile
             return 0
         return _Build(workspace, connection, cut, progress).run(tips)
 
 
-def _is_current(connection: sqlite3.Connection, tips: frozenset[str], cut: frozenset[str]) -> bool:
+def _is_current(
+    workspace: Workspace, connection: sqlite3.Connection, tips: frozenset[str], cut: frozenset[str]
+) -> bool:
     seen = {tip for (tip,) in connection.execute("select tip from seen")}
-    return seen == tips and _noted(connection, "cut") == _digest(cut)
+    same = seen == tips and _noted(connection, "cut") == _digest(cut)
+    return same and not _is_repaired(workspace, connection)
+
+
+def _is_repaired(workspace: Workspace, connection: sqlite3.Connection) -> bool:
+    """Whether an object that was missing has come."""
+    query = "select sha from missing where kind in ('commit', 'tree') limit ?"
+    lost = [sha for (sha,) in connection.execute(query, (_ASKED,))]
+    asked = "".join(f"{sha}\n" for sha in lost).encode()
+    answers = workspace.git("cat-file", "--batch-check", stdin=asked) if lost else b""
+    return any(not line.endswith(b" missing") for line in answers.splitlines())
 
 
 def _cut(workspace: Workspace) -> frozenset[str]:
@@ -136,19 +148,11 @@ class _Build:
 
     def _seen(self) -> frozenset[str]:
         """Return the tips whose whole history was read: none, where more of it is there now."""
-        deeper = _noted(self._connection, "cut") != _digest(self._cut) or self._repaired()
-        if deeper:
+        deeper = _noted(self._connection, "cut") != _digest(self._cut)
+        if deeper or _is_repaired(self._workspace, self._connection):
             self._forget_missing()
             return frozenset()
         return frozenset(tip for (tip,) in self._connection.execute("select tip from seen"))
-
-    def _repaired(self) -> bool:
-        """Whether an object that was missing has come."""
-        query = "select sha from missing where kind in ('commit', 'tree')"
-        lost = [sha for (sha,) in self._connection.execute(query)]
-        asked = "".join(f"{sha}\n" for sha in lost).encode()
-        answers = self._workspace.git("cat-file", "--batch-check", stdin=asked) if lost else b""
-        return any(not line.endswith(b" missing") for line in answers.splitlines())
 
     def _forget_missing(self) -> None:
         """Let what was read without its paths be read again."""

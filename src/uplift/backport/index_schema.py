@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uplift.errors import UpliftError
 
-VERSION = 5
+VERSION = 6
 _TABLES = """
 create table seen (tip text primary key) without rowid;
 create table note (name text primary key, value text not null) without rowid;

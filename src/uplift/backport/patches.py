@@ -26,6 +26,8 @@ from uplift.lab.process import Pipe
 MAX_FILE = 16 << 20  #: bytes of the patch of one file; of a larger one no line is kept
 _PIECE = 1 << 18
 _DIFF = (
+    "-c",
+    "core.quotePath=true",  # as git's users have it: names are part of the patch-id
     "diff-tree",
     "--stdin",
     "--always",
