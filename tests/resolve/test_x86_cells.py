@@ -80,3 +80,14 @@ def test_a_model_that_demands_tsx_is_whole_only_where_the_kernel_leaves_tsx_on()
     assert guest.stop.remedy.do.startswith("-cpu GraniteRapids,-hle,-rtm")
     on = "trixie-backports+cloud"
     assert said("granite-rapids", on, "qemu-model-granite-rapids", Use.GUEST) == "usable"
+
+
+def test_kvm_passes_on_the_version_of_avx10_and_caps_it():
+    assert said("granite-rapids", "trixie", "avx10.1", Use.GUEST) == "usable"
+    assert said("diamond-rapids", "trixie", "avx10.2", Use.GUEST) == "stopped"
+    assert said("diamond-rapids", "sid", "avx10.1", Use.GUEST) == "usable"
+
+
+def test_what_rests_on_an_unread_configuration_is_unknown_to_guests_as_to_the_host():
+    assert said("turin", "stonking", "pku", Use.HOST) == "unknown"
+    assert said("turin", "stonking", "pku", Use.GUEST) == "unknown"

@@ -42,6 +42,7 @@ class Host:
 
     :param vendor: ``intel`` or ``amd``: whose module KVM loads (Hygon's CPUs use AMD's, Zhaoxin's
         Intel's).
+    :param ospke: whether the kernel uses protection keys; None where nobody knows.
     :param kernel: version of Linux; :data:`NEWEST` for the table's newest.
     :param nested: the module's parameter; None for the version's default.
     """
@@ -51,7 +52,7 @@ class Host:
     kernel: str
     qemu: str
     nested: bool | None
-    ospke: bool
+    ospke: bool | None
 
 
 def predict_guest(
@@ -105,6 +106,8 @@ def kvm_answer(exposure: Exposure, host: Host) -> Answer:
 
 def conditions_answer(exposure: Exposure, host: Host) -> Answer:
     """Say whether a bit that this KVM knows is withheld by a default of its modules."""
+    if exposure.property == "pku" and host.ospke is None:
+        return Answer(None, "whether the host's kernel uses protection keys (OSPKE) is not known")
     obstacle = _in_condition(exposure, host)
     return Answer(obstacle is None, obstacle or "KVM offers it")
 

@@ -11,6 +11,7 @@ from uplift.catalog.releases import AtLeast
 from uplift.facts.model import Fact, Missing, PartialRegister, PartialWords
 from uplift.resolve import kvm_model
 from uplift.resolve.plan_facts import PlanFacts, Prediction
+from uplift.resolve.predicate import version_key
 from uplift.resolve.predict.versions import by_version, table_of
 from uplift.resolve.predict.x86_flags import cleared
 
@@ -38,8 +39,32 @@ def predict_kvm(facts: PlanFacts, name: str) -> Prediction | Missing | None:
         return Missing(name, "no source read here says what KVM makes of this leaf")
     mask = facts.release.get(f"image.kvm.{host.vendor}.{name.removeprefix(_KVM)}")
     if isinstance(mask, Fact) and isinstance(mask.value, int):
-        return _by_image(chip, mask, exposures, host)
-    return _by_version(facts, name, chip, exposures, host)
+        made: Prediction | Missing = _by_image(chip, mask, exposures, host)
+    else:
+        made = _by_version(facts, name, chip, exposures, host)
+    return _with_avx10(facts, chip.value, made, host) if name == _AVX10 else made
+
+
+_AVX10 = "kvm.cpuid.24.0.ebx"
+_AVX10_FIELD = 0xFF  #: the version of AVX10, a number beside bits
+#: Since which Linux KVM passes version 2 on: cpuid.c of 6.19.6 caps it at 1, of 7.0 at 2.
+_AVX10_2_SINCE = "7.0"
+
+
+def _with_avx10(
+    facts: PlanFacts, chip: int, made: Prediction | Missing, host: kvm_model.Host
+) -> Prediction | Missing:
+    """Add the version of AVX10, which KVM caps, where KVM passes AVX10 on."""
+    offers = facts.get("kvm.cpuid.7.1.edx")
+    if isinstance(made, Missing) or not isinstance(offers, Fact):
+        return made
+    assert isinstance(offers.value, int) and isinstance(made.value, int)
+    if isinstance(offers.value, PartialRegister) and offers.value.unknown >> 19 & 1:
+        unknown = getattr(made.value, "unknown", 0) | _AVX10_FIELD
+        return made._replace(value=PartialRegister(made.value, unknown, offers.value.why))
+    newest = 2 if version_key(host.kernel) >= version_key(_AVX10_2_SINCE) else 1
+    version = min(chip & _AVX10_FIELD, newest) if offers.value >> 19 & 1 else 0
+    return made._replace(value=_with_bits(made.value, version))
 
 
 def _left(facts: PlanFacts, chip: Fact | Missing) -> Fact | Missing:
@@ -134,9 +159,11 @@ def _host(facts: PlanFacts) -> kvm_model.Host | None:
     return replace(host, ospke=_uses_keys(facts)) if host else None
 
 
-def _uses_keys(facts: PlanFacts) -> bool:
+def _uses_keys(facts: PlanFacts) -> bool | None:
     """Say whether the kernel uses protection keys: CPUID tells that of a running machine only."""
     flags = facts.value("cpuinfo.flags")
+    if isinstance(flags, PartialWords) and flags.open("ospke"):
+        return None
     return isinstance(flags, frozenset) and "ospke" in flags
 
 
