@@ -80,7 +80,8 @@ def test_a_pick_keeps_its_author_and_says_where_it_comes_from(
 
 
 def test_a_stable_tree_wants_the_line_above_the_text(repo: GitRepository, tmp_path: Path) -> None:
-    sha = repo.commit("net: mend it\n\nWhy.", {"a.c": text(at_3="x")})
+    body = "Why.\n\nCc: stable@dpdk.org"
+    sha = repo.commit(f"net: mend it\n\n{body}", {"a.c": text(at_3="x")})
     write(repo, tmp_path, sha, profile="dpdk-stable")
     assert repo.run("log", "-1", "--format=%b", "series") == f"[ upstream commit {sha} ]\n\nWhy."
 

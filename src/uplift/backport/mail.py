@@ -66,7 +66,7 @@ def patch_mails(view: Workspace, shas: Sequence[str], envelope: Envelope) -> tup
         commit = read_commit(sha, view.objects.read(sha)[1])
         tags = envelope.tags(number, len(shas))
         body = _patch_body(view, commit, envelope.sender)
-        content = _mail(envelope.sender, commit.author, f"{tags} {commit.subject}", body)
+        content = _mail(envelope, commit.author, f"{tags} {commit.subject}", body)
         mails.append(Mail(f"{number:04d}-{_slug(commit.subject)}.patch", content))
     return tuple(mails)
 
@@ -74,9 +74,10 @@ def patch_mails(view: Workspace, shas: Sequence[str], envelope: Envelope) -> tup
 def cover_mail(envelope: Envelope, subject: str, text: str, total: int, *, pull: bool) -> Mail:
     """Return the cover letter; ``pull`` asks to fetch the commits instead of sending them."""
     tags = envelope.tags(0, total, pull=pull)
-    sender = envelope.sender
     body = text.rstrip("\n").encode("utf-8", "replace") + b"\n"
-    return Mail("0000-cover-letter.patch", _mail(sender, sender, f"{tags} {subject}", body))
+    return Mail(
+        "0000-cover-letter.patch", _mail(envelope, envelope.sender, f"{tags} {subject}", body)
+    )
 
 
 def write_mails(directory: Path, mails: Sequence[Mail]) -> tuple[Path, ...]:
@@ -120,11 +121,13 @@ def _from_line(commit: Commit, sender: Person) -> str:
     return f"From: {_address(author)}\n\n"
 
 
-def _mail(sender: Person, author: Person, subject: str, body: bytes) -> bytes:
+def _mail(envelope: Envelope, author: Person, subject: str, body: bytes) -> bytes:
     encoding, payload = _encoded(body)
+    to = envelope.profile.address
     lines = (
         "From uplift Mon Sep 17 00:00:00 2001",
-        f"From: {_address(sender)}",
+        f"From: {_address(envelope.sender)}",
+        *([f"To: {to}"] if to else []),
         f"Date: {_date(author)}",
         f"Subject: {_header(subject, 'Subject')}",
         "MIME-Version: 1.0",

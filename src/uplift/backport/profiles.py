@@ -35,6 +35,7 @@ class Provenance:
     :param local: a commit that upstream does not have needs no such line.
     :param forms: patterns of the lines that are accepted.
     :param also: patterns that count as the line where none of ``forms`` is there.
+    :param drop: patterns of upstream's lines that mean nothing on the branch and are left out.
     """
 
     required: bool
@@ -48,6 +49,7 @@ class Provenance:
     name_tree: bool = False
     forms: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "subject.series": ("letters", "branch"),
     "profile.output": ("commits", "debian-patches"),
 }
-_PATTERNS = frozenset({"forms", "also", "form", "instead", "accepted", "foreign"})
+_PATTERNS = frozenset({"forms", "also", "drop", "form", "instead", "accepted", "foreign"})
 
 
 def profile_names(places: tuple[Path, ...] = (SHIPPED,)) -> tuple[str, ...]:

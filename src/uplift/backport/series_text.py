@@ -57,9 +57,19 @@ def message(origin: Origin, profile: Profile, sender: Person, links: Links = Lin
     if rules.place == "top":
         above.append(_provenance(origin, profile))
     below = list(_closing(origin, profile, sender, links))
-    body = harmless(commit.body.strip("\n"))
+    body = harmless(_without(commit.body.strip("\n"), profile))
     parts = [title(origin, profile), *filter(None, above), _joined(body, below)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _without(body: str, profile: Profile) -> str:
+    patterns = profile.provenance.drop
+    lines = (
+        line
+        for line in body.split("\n")
+        if not any(re.fullmatch(p, line.strip()) for p in patterns)
+    )
+    return "\n".join(lines)
 
 
 def title(origin: Origin, profile: Profile) -> str:
