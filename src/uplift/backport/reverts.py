@@ -64,7 +64,7 @@ class Reverts:
             for revert, reference in self._claims(commit, upstream)
             if (undoing := self._judged(commit, upstream, revert, reference)) is not None
         ]
-        return [*found, *self._of_merges(commit), *self._silent(commit)]
+        return [*found, *self._of_merges(commit), *self._silent(commit, upstream)]
 
     def _claims(self, commit: str, upstream: Indexed) -> list[tuple[str, Reference]]:
         own = self._side.known.get(commit)
@@ -138,10 +138,10 @@ class Reverts:
             if commit in brought and commit != merge and self._is_later(revert, commit)
         ]
 
-    def _silent(self, commit: str) -> list[Undoing]:
+    def _silent(self, commit: str, upstream: Indexed) -> list[Undoing]:
         """Look for a later commit of the same paths that does the opposite and does not say so."""
-        known = self._side.known.get(commit)
-        if known is None or not known.path_set:
+        known = self._side.known.get(commit, upstream)
+        if known.sha != commit or not known.path_set:
             return []
         same = self._side.by_path_set.get(known.path_set, ())
         later = [sha for sha in same if self._side.is_later(sha, commit)][:_COMPARED]
