@@ -7,7 +7,7 @@ that it is most like: one that fits another better is not taken for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -139,12 +139,26 @@ class _Search:
 
     def _read_resembling(self, shas: Iterable[str]) -> None:
         """Find what the metadata tells; read the patches of what is to be sought by its lines."""
-        wanted: dict[str, None] = {}
+        open_ones: list[Indexed] = []
         for sha in shas:
             known = self.asked[sha]
             self._told[sha] = self._matched(known, self._candidates(known))
-            if not self._told[sha] and (near := self._same_paths(known)):
-                wanted.update(dict.fromkeys([sha, *near]))
+            if not self._told[sha]:
+                open_ones.append(known)
+        self._read_doubtful(open_ones)
+        wanted: dict[str, None] = {}
+        for known in open_ones:
+            if near := self._same_paths(known):
+                wanted.update(dict.fromkeys([known.sha, *near]))
+        self._read(wanted)
+
+    def _read_doubtful(self, open_ones: Iterable[Indexed]) -> None:
+        """Read the patches that tell which upstream commit a commit of these paths is."""
+        nearby = dict.fromkeys(sha for known in open_ones for sha in self._sharing(known))
+        wanted: dict[str, None] = {}
+        for sha in nearby:
+            if not self._is_named(sha) and (origins := self._origins_of(sha)):
+                wanted.update(dict.fromkeys([sha, *(origin.sha for origin in origins)]))
         self._read(wanted)
 
     def _read(self, shas: Iterable[str]) -> None:
@@ -283,12 +297,23 @@ class _Search:
         """Whether it is clear which upstream commit ``commit`` of the branch is."""
         if commit not in self._taken:
             pairs = (self._pair(other, commit) for other in self._origins_of(commit))
-            self._taken[commit] = any(
-                (pair.titled and pair.authored)
-                or (pair.is_supported and (pair.named is not None or pair.share >= ADAPTED))
+            self._taken[commit] = self._is_named(commit) or any(
+                pair.is_supported and (pair.named is not None or pair.share >= ADAPTED)
                 for pair in pairs
             )
         return self._taken[commit]
+
+    def _is_named(self, commit: str) -> bool:
+        """Whether the metadata alone make that clear."""
+        mine = self.side.known[commit]
+        named = self.side.origins(commit) if self.options.trailers else ()
+        return any(
+            (other.title == mine.title)
+            + ((other.email, other.authored) == (mine.email, mine.authored))
+            + any(other.sha.startswith(reference.named) for reference in named)
+            > 1
+            for other in self._origins_of(commit)
+        )
 
     def _origins_of(self, commit: str) -> tuple[Indexed, ...]:
         """Return what ``commit`` may be upstream, by trailer, title, author and time."""
@@ -319,14 +344,16 @@ class _Search:
     def _same_paths(self, known: Indexed) -> list[str]:
         """Return commits of the branch that touch these paths and can be no other upstream one."""
         if known.sha not in self._near:
-            few = 0 < known.paths <= _PATHS
-            near = (
-                sha
-                for sha in (self.side.sharing(known) if few else ())
-                if self.side.known[sha].committed >= known.authored and not self._is_taken(sha)
-            )
+            near = (sha for sha in self._sharing(known) if not self._is_taken(sha))
             self._near[known.sha] = list(islice(near, _COMPARED))
         return self._near[known.sha]
+
+    def _sharing(self, known: Indexed) -> Iterator[str]:
+        """Yield later commits of the branch that touch these paths, the likeliest first."""
+        if 0 < known.paths <= _PATHS:
+            for sha in self.side.sharing(known):
+                if self.side.known[sha].committed >= known.authored:
+                    yield sha
 
     def _not_found(self, known: Indexed, subject: str) -> Presence:
         reason = self._cannot_tell(known)
