@@ -160,7 +160,7 @@ class Branch:
         return made
 
     def ours(self, asked: Sequence[str], trailers: bool) -> tuple[Score, tuple[Presence, ...]]:
-        options = Options(trailers=trailers, tree=len(asked) <= 2000, differences=False)
+        options = Options(trailers=trailers, differences=False)
         began = time.perf_counter()
         answers = presences(self.workspace, self.index, self.name, asked, self.upstream, options)
         seconds = time.perf_counter() - began
