@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -205,6 +206,20 @@ def test_files_without_a_patch_are_refused(
     mail.write_bytes(content)
     with pytest.raises(UpliftError, match="nothing to check"):
         found(repo, tmp_path, mail)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"From x " + b"1:" * 2_000_000, b"From: " * 500_000, b"Subject: [" * 300_000, b"/*" * 500_000],
+)
+def test_lines_without_end_do_not_hold_it_up(line: bytes) -> None:
+    content = (
+        b"From: A <a@x.org>\nSubject: [PATCH] x\n\nBody.\n" + line + b"\n---\ndiff --git a/a b/a\n"
+    )
+    started = time.monotonic()
+    assert mails_in("x", content)[0].title == "x"
+    assert mails_in("x", line)
+    assert time.monotonic() - started < 5
 
 
 def test_headers_are_decoded_and_folded_lines_joined() -> None:

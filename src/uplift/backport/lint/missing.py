@@ -104,7 +104,7 @@ def _roots(context: Context, found: Sequence[FollowUp]) -> dict[str, str]:
 
 
 _STABLE = re.compile(
-    r"(?im)^\s*cc:\s*<?stable@[^>\s]*>?\s*#[^\n]*?:\s*([0-9a-f]{7,40})\s*:\s*(.*)$"
+    r"(?im)^\s*cc:\s*<?stable@[^>\s]{0,80}>?\s*#[^\n]{0,100}?:\s*([0-9a-f]{7,40})\s*:\s*([^\n]{0,300})$"
 )
 _NEEDS = re.compile(
     r"(?im)^\s*(?:depends[- ]on|prerequisite|requires)(?:[- ](?:patch|commit))?:?\s+"

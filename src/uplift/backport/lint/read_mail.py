@@ -21,7 +21,7 @@ from uplift.lab.git import Workspace
 
 MAX_MAIL = 32 << 20  #: bytes of one file
 MAX_MAILS = 2000
-_MBOX = re.compile(rb"(?m)^From \S+ .*\d\d:\d\d:\d\d .*\d{4}\r?$")
+_MBOX = re.compile(rb"(?m)^From \S{1,200} [^\n]{0,40}\d\d:\d\d:\d\d [^\n]{0,40}\d{4}\r?$")
 _TAGS = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
 _INBODY = re.compile(r"(?i)(from|subject|date):[ \t]*(.*)")
 
@@ -97,7 +97,13 @@ def _content(path: Path) -> bytes:
 
 def mails_in(name: str, content: bytes) -> tuple[PatchMail, ...]:
     """Read the mails of one file."""
-    starts = [match.start() for match in _MBOX.finditer(content)][: MAX_MAILS + 1]
+    starts = [match.start() for match in _MBOX.finditer(content)]
+    if len(starts) > MAX_MAILS:
+        raise UpliftError(
+            f"cannot read {name}",
+            f"it holds {len(starts)} mails; at most {MAX_MAILS} are read",
+            "split it",
+        )
     if len(starts) < 2 or starts[0] != 0:
         return (_mail(name, content),)
     parts = [content[a:b] for a, b in zip(starts, [*starts[1:], len(content)], strict=True)]

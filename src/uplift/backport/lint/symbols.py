@@ -21,6 +21,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _CODE = ("*.c", "*.h", "*.cc", "*.cpp", "*.hpp", "*.S")
 _IS_CODE = re.compile(rb"\.(?:c|h|cc|cpp|hpp|S)$")
 _COMMENT = re.compile(r"^[+-]\s*(?:/?\*|//)|\"(?:\\.|[^\"\\])*\"|/\*.*?\*/")
+_LONGEST = 4000  #: characters of a line that is looked at
 _MOST = 300  #: names that are looked for
 _MAX_FILE = 4 << 20  #: bytes
 _MAX_OUTPUT = 32 << 20
@@ -54,7 +55,8 @@ def lacking(context: Context) -> Iterator[Finding]:
 
 def _uses(commits: Iterable[SeriesCommit], lines: Mapping[str, Sequence[str]]) -> Iterator[Use]:
     for commit in commits:
-        plain = [_COMMENT.sub(" ", line) for line in lines.get(commit.sha, ())]
+        short = (line for line in lines.get(commit.sha, ()) if len(line) <= _LONGEST)
+        plain = [_COMMENT.sub(" ", line) for line in short]
         before = {word for line in plain if line[:1] == "-" for word in _WORD.findall(line)}
         called = dict.fromkeys(
             name for line in plain if line[:1] == "+" for name in _CALL.findall(line)
@@ -93,7 +95,7 @@ def _defined(lines: Iterable[str]) -> frozenset[str]:
     """Return the names before a bracket, and of macros, in lines that are not indented."""
     found: set[str] = set()
     for line in lines:
-        if line[:1].strip():
+        if line[:1].strip() and len(line) <= _LONGEST:
             found.update(name for pair in _DEFINITION.findall(line) for name in pair if name)
     return frozenset(found)
 
