@@ -21,6 +21,7 @@ from uplift.lab.git import Workspace
 
 MAX_MAIL = 32 << 20  #: bytes of one file
 MAX_MAILS = 2000
+MAX_HEADER = 2000  #: characters of one header that are looked at
 _MBOX = re.compile(rb"(?m)^From \S{1,200} [^\n]{0,40}\d\d:\d\d:\d\d [^\n]{0,40}\d{4}\r?$")
 _TAGS = re.compile(r"^(?:\s*\[[^\]]*\])+\s*")
 _INBODY = re.compile(r"(?i)(from|subject|date):[ \t]*(.*)")
@@ -126,21 +127,30 @@ def _mail(name: str, content: bytes) -> PatchMail:
 
 
 def _header(mail: Message, name: str) -> str:
-    value = mail.get(name, "")
+    value = str(mail.get(name, ""))[:MAX_HEADER]
     try:
-        return str(make_header(decode_header(str(value))))
+        return str(make_header(decode_header(value)))
     except (LookupError, ValueError):  # an unknown or broken encoding
-        return str(value)
+        return value
 
 
 def _person(address: str, date: str) -> Person:
-    name, email = parseaddr(" ".join(address.split()))
+    name, email = _address(address)
     parsed = parsedate_tz(date)
     try:
         when = int(mktime_tz(parsed)) if parsed else 0
     except (ValueError, OverflowError):
         when = 0
     return Person(name, email, max(0, when), "+0000")
+
+
+def _address(text: str) -> tuple[str, str]:
+    """Return name and address; what the standard library's parser chokes on is a name."""
+    plain = " ".join(text[:MAX_HEADER].split())
+    try:
+        return parseaddr(plain)
+    except RecursionError:
+        return plain, ""
 
 
 def _payload(mail: Message) -> bytes:
