@@ -1,0 +1,419 @@
+"""The audit of one file: from its bytes to sets, functions, reach and the level it runs at."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+
+from uplift.errors import UpliftError
+from uplift.isa import baseline as levels
+from uplift.isa import decoder, functions
+from uplift.isa.dispatch import Verdicts, declared_features, judge, roots
+from uplift.isa.elf import Buffer, Elf, Ints
+from uplift.isa.frames import debug_frames, frames
+from uplift.isa.functions import CONFIDENCE, WALKED, Hits, Part, Ranges, References, ranges
+from uplift.isa.kernel_objects import opened
+from uplift.isa.model import (
+    Confidence,
+    FileAudit,
+    FunctionAudit,
+    Reach,
+    SetUse,
+    Violation,
+)
+from uplift.isa.notes import identity
+from uplift.isa.reachability import Places
+from uplift.isa.symbols import Names, debug_path, names
+
+Source = Union[str, Path, Buffer]
+MAX_FILE = 4 << 30
+_WORST = {Reach.ALWAYS: 0, Reach.UNKNOWN: 1, Reach.DISPATCHED: 2}
+_BEST = {Confidence.FDE: 0, Confidence.REACHED: 1, Confidence.UNREACHED: 2}
+#: Ends of names by which libraries tell variants for processors apart.
+_VARIANT = re.compile(
+    r"[_.](sse[234]?\w*|ssse3|avx\w*|fma\d?|bmi\d?|aes(ni)?|sha(ni)?|x86_64_v[234]|arch_\w+|"
+    r"neon|asimd|sve\w*|lse|rvv|haswell|zen\d*|skylakex?|nehalem|sandybridge|cooperlake|"
+    r"sapphirerapids|icelake\w*|cascadelake|barcelona|bulldozer|piledriver|steamroller|"
+    r"excavator|atom|prescott|core2|penryn|dunnington|opteron\w*|bobcat|nano|knl|"
+    r"armv8\w*|cortexa\d+|neoverse\w*|thunderx\w*)(?![a-z])",
+    re.IGNORECASE,
+)
+_HWCAPS = re.compile(r"/glibc-hwcaps/([\w.-]+)/|/hwcaps/([\w.-]+)/")
+_MAX_EVIDENCE = 4
+
+
+def audit(
+    source: Source, *, baseline: str | None = None, debug: Source | None = None, path: str = ""
+) -> FileAudit:
+    """Say which instruction sets a file holds, in which functions, and how they are reached.
+
+    :param source: a path, or the file's bytes: an ELF file, a kernel image, a module, packed or not.
+    :param baseline: the level that violations are judged against: ``x86-64-v2``, ``armv8.2-a`` …
+    :param debug: its detached debug file; without it, the one of its build id where there is one
+        on this machine and ``source`` is a path.
+    :param path: how the file is called where ``source`` is bytes.
+    :raises UpliftError: it is no such file, or broken; the cause names the byte.
+    """
+    if isinstance(source, (str, Path)):
+        with _mapped(Path(source)) as data:
+            return _audit(data, path or str(source), baseline, debug, find=True)
+    return _audit(source, path, baseline, debug, find=False)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[Buffer]:
+    try:
+        with path.open("rb") as stream:
+            size = path.stat().st_size
+            if size > MAX_FILE:
+                raise OSError(f"it has {size} bytes, more than {MAX_FILE}")
+            data = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) if size else b""
+    except (OSError, ValueError) as error:
+        raise UpliftError(
+            f"cannot audit {str(path)!r}", str(error), "name a regular file that you may read"
+        ) from None
+    yield data
+
+
+def _audit(
+    data: Buffer, path: str, baseline: str | None, debug: Source | None, find: bool
+) -> FileAudit:
+    unpacked = opened(data)
+    elf = Elf(unpacked.data)
+    about = identity(elf)
+    level = levels.level(elf.arch, baseline) if baseline else None
+    kept = _debug_elf(debug, about.build_id if find else "")
+    work = _Work(elf, kept, unpacked.names)
+    found = work.functions()
+    hits = work.hits(found)
+    judged = _judged(work, hits)
+    result = FileAudit(
+        path=path,
+        arch=elf.arch,
+        identity=replace(about, kind=unpacked.kind or about.kind),
+        sets=_summed(judged.functions),
+        functions=judged.functions,
+        level=judged.level,
+        needs=_needs(elf.arch, judged.functions),
+        function_count=len(work.found),
+        instructions=hits.instructions,
+        undecodable=hits.undecodable,
+        engine=str(decoder.engine),
+        notes=(*unpacked.notes, *work.notes),
+    )
+    result = _by_path(result)
+    return replace(result, violations=_violations(result, level)) if level else result
+
+
+def _debug_elf(debug: Source | None, build_id: str) -> Elf | None:
+    """Open the debug file that was given, or the one of the build id; a broken one is refused."""
+    if debug is None:
+        path = debug_path(build_id) if build_id else None
+        if path is None or not path.is_file():
+            return None
+        debug = path
+    if isinstance(debug, (str, Path)):
+        with _mapped(Path(debug)) as data:
+            return Elf(data)
+    return Elf(debug)
+
+
+class _Work:
+    """One file on its way to a verdict."""
+
+    def __init__(self, elf: Elf, debug: Elf | None, extra: Names | None) -> None:
+        self.elf = elf
+        self.names = extra or names(elf, debug)
+        self.code: tuple[Part, ...] = functions.parts(elf)
+        self.notes: list[str] = []
+        self.debug = debug
+        self.found = ranges(np.empty(0, np.int64), np.empty(0, np.int64), 0)
+        self.refs: References | None = None
+
+    def functions(self) -> Ranges:
+        described = frames(self.elf)
+        if not len(described.start) and self.debug is not None:
+            described = debug_frames(self.debug)
+        if not len(described.start):
+            self.notes.append("it has no call-frame information")
+        return functions.declared(self.code, described, self.names)
+
+    def hits(self, found: Ranges) -> Hits:
+        """Count sets in functions, then in gaps; walk gaps only where they hold some."""
+        arch = self.elf.arch
+        declared = functions.count(arch, self.code, found)
+        left = functions.gaps(self.code, found, self.names)
+        in_gaps = functions.count(arch, self.code, left)
+        self.found = found
+        if not len(in_gaps):
+            return replace(
+                declared,
+                instructions=declared.instructions + in_gaps.instructions,
+                undecodable=declared.undecodable,
+            )
+        walked = self._walked(found)
+        both = found.joined(walked)
+        rest = functions.gaps(self.code, both, self.names)
+        in_walked = functions.count(arch, self.code, walked)
+        in_rest = functions.count(arch, self.code, rest)
+        keep = np.unique(in_rest.range)
+        kept = Ranges(rest.start[keep], rest.end[keep], rest.origin[keep])
+        self.found = both.joined(kept)
+        at = [np.searchsorted(self.found.start, part.start) for part in (found, walked, rest)]
+        total = functions.merged((declared, in_walked, in_rest), at)
+        return replace(total, undecodable=declared.undecodable + in_walked.undecodable)
+
+    def _walked(self, found: Ranges) -> Ranges:
+        """Follow code into the gaps; what is found there may lead further."""
+        refs = functions.references(self.elf.arch, self.code, found)
+        self.refs = refs
+        seeds = functions.seeds(self.elf, self.names, self.elf.pointers, refs, found)
+        walked, _ = functions.follow(self.elf.arch, self.code, found, seeds)
+        return walked
+
+    def references(self) -> References:
+        if self.refs is None or (self.found.origin == WALKED).any():
+            code = self.found.origin != functions.REMAINDER
+            picked = Ranges(*(c[code] for c in (self.found.start, self.found.end, self.found.origin)))
+            self.refs = functions.references(self.elf.arch, self.code, picked)
+        return self.refs
+
+
+@dataclass(frozen=True)
+class _Judged:
+    functions: tuple[FunctionAudit, ...]
+    level: str
+
+
+def _judged(work: _Work, hits: Hits) -> _Judged:
+    arch = work.elf.arch
+    if not len(hits):
+        return _Judged((), levels.lowest(arch))
+    stubs = functions.linkage(arch, work.code)
+    places = Places(work.elf, work.found, work.references(), stubs, work.names)
+    base = levels.base(arch)
+    free = _variants(places, hits)
+    verdicts = judge(places, work.code, declared_features(base), free)
+    free = _only_guarded(places, verdicts, free)
+    if len(free[1]):
+        verdicts = judge(places, work.code, declared_features(base), free[0])
+    found = tuple(_functions(work, places, hits, verdicts))
+    return _Judged(found, _level(work, places, hits, found, free[0]))
+
+
+def _variants(places: Places, hits: Hits) -> Ints:
+    """Return the exported functions whose name says that they are one processor's variant."""
+    start = places.found.start
+    exported = roots(places)
+    named = [
+        number
+        for number in np.intersect1d(np.unique(hits.range), exported).tolist()
+        if _VARIANT.search(places.names.at(int(start[number])))
+    ]
+    led_to = np.union1d(places.code_edges.target, places.pointer_edges.target)
+    return np.intersect1d(np.array(named, np.int64), led_to)
+
+
+def _only_guarded(places: Places, verdicts: Verdicts, free: Ints) -> tuple[Ints, Ints]:
+    """Split variants: those that only guarded code leads to, and those that are roots after all."""
+    guarded = verdicts.reached.somewhere[free] & ~verdicts.reached.perhaps[free]
+    return free[guarded], free[~guarded]
+
+
+def _functions(
+    work: _Work, places: Places, hits: Hits, verdicts: Verdicts
+) -> Iterator[FunctionAudit]:
+    order = np.argsort(hits.range, kind="stable")
+    first = np.searchsorted(hits.range[order], np.unique(hits.range))
+    for rows in np.split(order, first[1:]):
+        yield _function(work, places, hits, verdicts, rows)
+
+
+def _function(
+    work: _Work, places: Places, hits: Hits, verdicts: Verdicts, rows: Ints
+) -> FunctionAudit:
+    number = int(hits.range[rows[0]])
+    start, end = int(work.found.start[number]), int(work.found.end[number])
+    confidence = CONFIDENCE[int(work.found.origin[number])]
+    whole = _reach(verdicts, number)
+    names_of = functions.classes(work.elf.arch).names
+    outside = _run_without_guard(work, verdicts, number) if whole != Reach.DISPATCHED else None
+    sets = {}
+    for row in rows.tolist():
+        which, first = int(hits.set[row]), int(hits.first[row])
+        reach = whole
+        if outside is not None:
+            reach = whole if which in outside else Reach.DISPATCHED
+            first = outside.get(which, first)
+        sets[names_of[which]] = SetUse(int(hits.count[row]), confidence, reach, first)
+    worst = min((use.reach for use in sets.values()), key=_WORST.__getitem__)
+    return FunctionAudit(
+        name=work.names.at(start) or f"{start:#x}",
+        address=start,
+        size=end - start,
+        confidence=confidence,
+        reach=worst,
+        sets=sets,
+        evidence=tuple(_evidence(work, verdicts, number, worst)),
+    )
+
+
+def _reach(verdicts: Verdicts, number: int) -> Reach:
+    result = verdicts.reached
+    if result.always[number]:
+        return Reach.ALWAYS
+    if result.perhaps[number] or not result.somewhere[number]:
+        return Reach.UNKNOWN
+    return Reach.DISPATCHED
+
+
+def _run_without_guard(
+    work: _Work, verdicts: Verdicts, number: int
+) -> Mapping[int, int] | None:
+    """Return the sets that a function uses before any test lets it, and where; None: not known."""
+    outcome = verdicts.outcomes.get(number)
+    if outcome is None or not outcome.complete or not outcome.guards:
+        return None
+    merged: list[list[int]] = []
+    for start, end in sorted(outcome.reached):
+        if merged and start <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([start, end])
+    bounds = np.array(merged, np.int64)
+    pieces = ranges(bounds[:, 0], bounds[:, 1], 0)
+    found = functions.count(work.elf.arch, work.code, pieces)
+    first: dict[int, int] = {}
+    for which, at in zip(found.set.tolist(), found.first.tolist(), strict=True):
+        first[which] = min(at, first.get(which, at))
+    return first
+
+
+def _evidence(work: _Work, verdicts: Verdicts, number: int, worst: Reach) -> Iterator[str]:
+    own = verdicts.outcomes.get(number)
+    if worst == Reach.DISPATCHED:
+        origin = verdicts.origin.get(number)
+        if origin is None and own is not None:
+            yield f"guarded in itself by {_list(own.guards)}"
+        elif origin is not None:
+            yield from _guard(work, verdicts, origin)
+    elif worst == Reach.ALWAYS:
+        yield "reached from outside or at start with no guard on the way"
+    elif verdicts.reached.perhaps[number]:
+        yield "its address lies in data, or nothing was seen to lead to what calls it"
+    else:
+        yield "nothing was seen to lead to it"
+
+
+def _guard(work: _Work, verdicts: Verdicts, origin: int) -> Iterator[str]:
+    if origin >= len(work.found):
+        yield "only a guarded table of pointers leads to it"
+        return
+    start = int(work.found.start[origin])
+    name = work.names.at(start) or f"{start:#x}"
+    outcome = verdicts.outcomes.get(origin)
+    tests = f" by {_list(outcome.guards)}" if outcome is not None and outcome.guards else ""
+    kind = "chosen by the resolver" if origin in verdicts.resolvers else "guarded in"
+    yield f"{kind} {name}{tests}"
+
+
+def _list(words: Iterable[str]) -> str:
+    every = sorted(words)
+    more = f" and {len(every) - _MAX_EVIDENCE} more" if len(every) > _MAX_EVIDENCE else ""
+    return ", ".join(every[:_MAX_EVIDENCE]) + more
+
+
+def _summed(found: Sequence[FunctionAudit]) -> dict[str, SetUse]:
+    total: dict[str, SetUse] = {}
+    for function in found:
+        for name, use in function.sets.items():
+            total[name] = _both(total[name], use) if name in total else use
+    return dict(sorted(total.items()))
+
+
+def _both(one: SetUse, other: SetUse) -> SetUse:
+    worst = min(one, other, key=lambda use: (_WORST[use.reach], use.first))
+    best = min(one.confidence, other.confidence, key=_BEST.__getitem__)
+    return SetUse(one.count + other.count, best, worst.reach, worst.first)
+
+
+def _exposed(found: Iterable[FunctionAudit], reaches: frozenset[Reach]) -> frozenset[str]:
+    """Return the sets that functions use in one of these ways; what may be data counts not."""
+    return frozenset(
+        name
+        for function in found
+        if function.confidence != Confidence.UNREACHED
+        for name, use in function.sets.items()
+        if use.reach in reaches
+    )
+
+
+def _needs(arch: str, found: Sequence[FunctionAudit]) -> str:
+    return levels.holding(arch, _exposed(found, frozenset({Reach.ALWAYS})))
+
+
+def _level(
+    work: _Work, places: Places, hits: Hits, found: tuple[FunctionAudit, ...], free: Ints
+) -> str:
+    """Return the lowest level at which, and above which, nothing dies.
+
+    Guards are asked at every level: code may be guarded by a test of less than it uses.
+    """
+    arch = work.elf.arch
+    open_ways = frozenset({Reach.ALWAYS, Reach.UNKNOWN})
+    lowest = levels.holding(arch, _exposed(found, open_ways))
+    ladder = levels.ladder(arch)
+    if arch != "x86-64" or not any(use.reach == Reach.DISPATCHED for f in found for use in f.sets.values()):
+        return lowest
+    for name in [name for name in ladder if name != levels.lowest(arch)][::-1]:
+        if name == lowest:
+            break
+        features = levels.level(arch, name)
+        verdicts = judge(places, work.code, declared_features(features), free)
+        there = tuple(_functions(work, places, hits, verdicts))
+        if not _exposed(there, open_ways) <= features | _exposed(found, open_ways):
+            above = ladder.index(name) + 1
+            return ladder[above] if above < len(ladder) else ""
+    return lowest
+
+
+def _violations(result: FileAudit, allowed: frozenset[str]) -> tuple[Violation, ...]:
+    found = []
+    for function in result.functions:
+        if function.confidence == Confidence.UNREACHED:
+            continue
+        beyond = {
+            name: use.reach
+            for name, use in function.sets.items()
+            if name not in allowed and use.reach != Reach.DISPATCHED
+        }
+        if beyond:
+            certain = Reach.ALWAYS in beyond.values()
+            found.append(Violation(function.name, function.address, tuple(sorted(beyond)), certain))
+    return tuple(found)
+
+
+def _by_path(result: FileAudit) -> FileAudit:
+    """Take a file in a directory that the dynamic linker only looks into on better processors."""
+    match = _HWCAPS.search(result.path)
+    if match is None:
+        return result
+    level = match[1] or match[2]
+    evidence = f"the dynamic linker takes it only on {level}"
+    found = tuple(
+        replace(
+            function,
+            reach=Reach.DISPATCHED,
+            evidence=(*function.evidence, evidence),
+            sets={n: replace(u, reach=Reach.DISPATCHED) for n, u in function.sets.items()},
+        )
+        for function in result.functions
+    )
+    return replace(result, functions=found, sets=_summed(found), notes=(*result.notes, evidence))

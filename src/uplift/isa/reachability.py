@@ -1,0 +1,280 @@
+"""Which functions run on which machines: a graph of calls, taken addresses and pointers.
+
+Nodes are functions and regions of data (from one address that code or a pointer names to the
+next). A function reached from outside, or at start, runs always; one whose address lies in data
+may run; one that only a guarded part of another function leads to runs where the guard lets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from uplift.isa.elf import CODE_SEGMENT, Elf, Ints, Pointers
+from uplift.isa.functions import (
+    ADDRESS,
+    BRANCH,
+    CALL,
+    CALL_MEMORY,
+    FLAG_TEST,
+    JUMP,
+    JUMP_MEMORY,
+    LOAD,
+    STORE,
+    Ranges,
+    References,
+    sections_of_data,
+)
+from uplift.isa.symbols import Names
+
+Bools = npt.NDArray[np.bool_]
+_SLOT_KINDS = (LOAD, CALL_MEMORY, JUMP_MEMORY)
+_ABSOLUTE = 2  #: ET_EXEC: pointers stand in place, with no relocation
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Directed edges in columns; ``by_code`` where code itself names the function."""
+
+    source: Ints
+    target: Ints
+    by_code: Bools
+
+    def without(self, sources: Ints) -> Edges:
+        """Return the edges that do not start in ``sources``."""
+        keep = ~np.isin(self.source, sources)
+        return Edges(self.source[keep], self.target[keep], self.by_code[keep])
+
+    def joined(self, other: Edges) -> Edges:
+        """Return both."""
+        return Edges(
+            np.concatenate([self.source, other.source]),
+            np.concatenate([self.target, other.target]),
+            np.concatenate([self.by_code, other.by_code]),
+        )
+
+
+class Places:
+    """What lies where in a file: functions, stubs to other files, pointers, data regions.
+
+    Node numbers: functions first, in the order of ``found``; then regions of data.
+    """
+
+    def __init__(
+        self, elf: Elf, found: Ranges, refs: References, stubs: References, names: Names
+    ) -> None:
+        self.elf, self.found, self.refs, self.names = elf, found, refs, names
+        self.pointers = _with_absolute(elf, found)
+        jumps = stubs.kind == JUMP_MEMORY
+        self._stub_at, self._stub_slot = stubs.at[jumps], stubs.target[jumps]
+        self.functions = len(found)
+        self.nodes = self.functions + len(self.boundaries)
+
+    @cached_property
+    def data(self) -> tuple[Ints, Ints]:
+        """Starts and ends of the loaded parts that hold no code."""
+        parts = [s for s in self.elf.segments if s.kind == 1 and not s.flags & CODE_SEGMENT]
+        start = np.array([s.address for s in parts], np.int64)
+        return start, start + np.array([s.memory_size for s in parts], np.int64)
+
+    @cached_property
+    def boundaries(self) -> Ints:
+        """Where regions of data start."""
+        kinds = np.isin(self.refs.kind, (ADDRESS, LOAD, STORE, FLAG_TEST))
+        objects = self.names.address[self.names.objects]
+        every = np.concatenate([self.refs.target[kinds], self.pointers.target, objects])
+        every = np.unique(np.concatenate([every[self.is_data(every)], self.data[0]]))
+        return every
+
+    def is_data(self, addresses: Ints) -> Bools:
+        """Whether each address lies in a part that holds no code."""
+        start, end = self.data
+        if not len(start):
+            return np.zeros(len(addresses), np.bool_)
+        at = np.searchsorted(start, addresses, side="right") - 1
+        return (at >= 0) & (addresses < end[at])
+
+    def node(self, addresses: Ints) -> Ints:
+        """Return the function or region that each address lies in; -1 for none."""
+        node = self.found.index(addresses)
+        data = (node < 0) & self.is_data(addresses)
+        region = np.searchsorted(self.boundaries, addresses[data], side="right") - 1
+        node = node.copy()
+        node[data] = np.where(region >= 0, self.functions + region, -1)
+        return node
+
+    def through_stubs(self, targets: Ints) -> tuple[Ints, Bools]:
+        """Return the slot that a stub at each target goes through, and whether there is one."""
+        at = np.searchsorted(self._stub_at, targets)
+        inside = at < len(self._stub_at)
+        near = np.zeros(len(targets), np.bool_)
+        near[inside] = self._stub_at[at[inside]] - targets[inside] < 16
+        slots = np.zeros(len(targets), np.int64)
+        slots[near] = self._stub_slot[at[near]]
+        if len(self._stub_at):
+            first = int(self._stub_at[0]) - 16
+            near &= (targets > first) & (self.found.index(targets) < 0)
+        return slots, near
+
+    def pointed(self, slots: Ints) -> tuple[Ints, Bools]:
+        """Return what the pointer at each place leads to in this file, and whether one is there."""
+        place = self.pointers.place
+        at = np.searchsorted(place, slots)
+        at = np.minimum(at, max(len(place) - 1, 0))
+        there = place[at] == slots if len(place) else np.zeros(len(slots), np.bool_)
+        target = np.where(there, self.pointers.target[at], 0) if len(place) else slots * 0
+        return target, there & (target != 0)
+
+    def external(self, slot: int) -> str:
+        """Return the name of another file's symbol whose address the pointer at ``slot`` gets."""
+        at = int(np.searchsorted(self.pointers.place, slot))
+        if at >= len(self.pointers.place) or self.pointers.place[at] != slot:
+            return ""
+        symbol = int(self.pointers.symbol[at])
+        return self.elf.dynamic_symbols.text(symbol) if symbol else ""
+
+    def slot_of(self, target: int) -> int | None:
+        """Return the slot that a stub at ``target`` goes through; None where there is no stub."""
+        slots, near = self.through_stubs(np.array([target], np.int64))
+        return int(slots[0]) if near[0] else None
+
+    def edges(self, source: Ints, kind: Ints, target: Ints) -> Edges:
+        """Return the edges that references of these kinds make, from function numbers."""
+        flow = (kind == CALL) | (kind == JUMP) | (kind == BRANCH)
+        slots, stub = self.through_stubs(target)
+        stub &= flow | (kind == ADDRESS)
+        slots = np.where(stub, slots, target)
+        by_slot = stub | np.isin(kind, _SLOT_KINDS)
+        pointed, there = self.pointed(slots)
+        direct = ~by_slot | (kind == LOAD)
+        parts = [
+            self._edges(source[direct], target[direct]),
+            self._edges(source[by_slot & there], pointed[by_slot & there]),
+        ]
+        return parts[0].joined(parts[1])
+
+    def _edges(self, source: Ints, target: Ints) -> Edges:
+        node = self.node(target)
+        keep = (node >= 0) & (node != source)
+        key = np.unique(source[keep] * (self.nodes + 1) + node[keep])
+        start, end = np.divmod(key, self.nodes + 1)
+        return Edges(start, end, end < self.functions)
+
+    @cached_property
+    def pointer_edges(self) -> Edges:
+        """The edges from regions of data to what their pointers lead to."""
+        source, target = self.node(self.pointers.place), self.node(self.pointers.target)
+        keep = (source >= self.functions) & (target >= 0) & (source != target)
+        return Edges(source[keep], target[keep], np.zeros(int(keep.sum()), np.bool_))
+
+    @cached_property
+    def code_edges(self) -> Edges:
+        """The edges of all code, with no guard taken into account."""
+        source = self.found.index(self.refs.at)
+        keep = (source >= 0) & (self.refs.target != 0)
+        return self.edges(source[keep], self.refs.kind[keep], self.refs.target[keep])
+
+
+def _with_absolute(elf: Elf, found: Ranges) -> Pointers:
+    """Add the words of data that are a function's address, where a file has no relocations."""
+    pointers = elf.pointers
+    if elf.kind != _ABSOLUTE:
+        return pointers
+    places, targets = [pointers.place], [pointers.target]
+    for address, raw in sections_of_data(elf):
+        skip = -address % 8
+        words = np.frombuffer(raw[skip : skip + (len(raw) - skip) // 8 * 8], "<i8")
+        at = np.searchsorted(found.start, words)
+        hit = (at < len(found)) & (found.start[np.minimum(at, len(found) - 1)] == words)
+        index = np.flatnonzero(hit)
+        places.append(address + skip + 8 * index)
+        targets.append(words[index])
+    place = np.concatenate(places)
+    order = np.argsort(place, kind="stable")
+    added = len(place) - len(pointers.place)
+    symbol = np.concatenate([pointers.symbol, np.zeros(added, np.int64)])
+    resolver = np.concatenate([pointers.resolver, np.zeros(added, np.bool_)])
+    target = np.concatenate(targets)
+    return Pointers(place[order], target[order], symbol[order], resolver[order])
+
+
+def closure(edges: Edges, roots: Ints, nodes: int) -> Bools:
+    """Return which nodes can be reached from ``roots``."""
+    order = np.argsort(edges.source, kind="stable")
+    target = edges.target[order]
+    first = np.searchsorted(edges.source[order], np.arange(nodes + 1))
+    seen = np.zeros(nodes, np.bool_)
+    front = np.unique(roots)
+    seen[front] = True
+    while len(front):
+        sizes = first[front + 1] - first[front]
+        starts = np.repeat(first[front] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
+        reached = target[starts + np.arange(int(sizes.sum()))]
+        front = np.unique(reached[~seen[reached]])
+        seen[front] = True
+    return seen
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Which nodes run: surely, perhaps, or on some machine.
+
+    :param always: from outside or at start, by code alone.
+    :param perhaps: also through pointers in data, and from what nothing was seen to reach.
+    :param somewhere: with every guard passed.
+    """
+
+    always: Bools
+    perhaps: Bools
+    somewhere: Bools
+
+
+def reached(places: Places, pruned: Edges, roots: Ints, lonely: Ints) -> Reached:
+    """Say what runs.
+
+    :param pruned: the edges of code that are left on the machines in question.
+    :param roots: functions that others can call, or that run at start.
+    :param lonely: nodes that nothing leads to.
+    """
+    pointers, nodes = places.pointer_edges, places.nodes
+    code = Edges(*(column[pruned.by_code] for column in (pruned.source, pruned.target, pruned.by_code)))
+    both = np.concatenate([roots, lonely])
+    return Reached(
+        closure(code, roots, nodes),
+        closure(pruned.joined(pointers), both, nodes),
+        closure(places.code_edges.joined(pointers), both, nodes),
+    )
+
+
+def lonely(places: Places, edges: Sequence[Edges]) -> Ints:
+    """Return the nodes that no edge leads to."""
+    led_to = np.zeros(places.nodes, np.bool_)
+    for each in edges:
+        led_to[each.target] = True
+    return np.flatnonzero(~led_to)
+
+
+def frontier(places: Places, result: Reached, pruned: Edges) -> Mapping[int, int]:
+    """Return for each node that only guarded code leads to the function whose guard it is."""
+    every = places.code_edges.joined(places.pointer_edges)
+    guarded = result.somewhere & ~result.perhaps
+    origin: dict[int, int] = {}
+    crossing = result.perhaps[every.source] & guarded[every.target]
+    for source, target in zip(every.source[crossing].tolist(), every.target[crossing].tolist()):
+        origin.setdefault(target, source)
+    inner = guarded[every.source] & guarded[every.target]
+    follow: dict[int, list[int]] = {}
+    for source, target in zip(every.source[inner].tolist(), every.target[inner].tolist()):
+        follow.setdefault(source, []).append(target)
+    front = list(origin)
+    while front:
+        node = front.pop()
+        for target in follow.get(node, ()):
+            if target not in origin:
+                origin[target] = origin[node]
+                front.append(target)
+    return origin
