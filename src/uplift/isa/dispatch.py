@@ -30,15 +30,18 @@ from uplift.isa.functions import (
     BRANCH,
     CALL,
     CALL_MEMORY,
+    FLAG_TEST,
     IDENTITY,
     INDIRECT,
     JUMP,
     JUMP_MEMORY,
+    LOAD,
+    STORE,
     Part,
     Ranges,
     References,
 )
-from uplift.isa.guards import ALL, Body, Outcome, Value, known
+from uplift.isa.guards import ALL, Body, Outcome, State, Value, known
 from uplift.isa.reachability import Edges, Places, Reached, frontier, lonely, reached
 from uplift.isa.symbols import FUNCTION, RESOLVER, Names
 
@@ -132,6 +135,7 @@ class Judge:
         self.stores: dict[int, dict[int, list[tuple[Value | None, int]]]] = {}
         self._calls: dict[int, Value | None] = {}
         self._bodies: dict[int, Body | None] = {}
+        self._private: dict[int, tuple[int, frozenset[int]]] = {}
 
     # the world around a function
 
@@ -230,17 +234,76 @@ class Judge:
             if not waiting or len(self.outcomes) > _MAX_JUDGED:
                 return
             before = dict(self.words.bytes), dict(self.words.opaque), self._answers()
+            given = {n: self.arguments(n) for n in self.outcomes}
             for number in sorted(waiting):
                 self._follow(number)
             self._learn()
             self._calls.clear()
-            waiting = self._changed(before)
+            waiting = self._changed(before) | self._informed(given)
 
     def _follow(self, number: int) -> None:
         body = self.body(number)
         if body is None:
             return
-        self.outcomes[number] = guards.evaluate(body, self)
+        self.outcomes[number] = guards.evaluate(body, self, self.arguments(number))
+
+    def arguments(self, number: int) -> State:
+        """Return what is known of a function's registers at its start, from all its callers."""
+        if number not in self._private:
+            start = int(self.found.start[number])
+            callers = self.callers_of.get(number)
+            only_here = callers is not None and number not in self.open
+            self._private[number] = (start, callers if only_here and callers else frozenset())
+        start, callers = self._private[number]
+        state: State | None = None
+        for caller in callers:
+            outcome = self.outcomes.get(caller)
+            if outcome is None or not outcome.complete:
+                return {}
+            given = outcome.arguments.get(start)
+            if given is not None:
+                state = given if state is None else guards.joined_states(state, given)
+        return dict(state or {})
+
+    @cached_property
+    def open(self) -> frozenset[int]:
+        """The functions that may be called from where nobody sees: by name or through pointers."""
+        refs, places = self.refs, self.places
+        taken = refs.target[np.isin(refs.kind, (ADDRESS, LOAD, STORE, FLAG_TEST))]
+        inner = refs.target[self._flow]
+        at = self.found.index(inner)
+        inside = inner[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])]
+        outer = self.found.index(refs.at[self._flow])
+        own = outer[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])] == self.found.index(inside)
+        every = [taken, places.pointers.target, inside[~own]]
+        numbers = self.found.index(np.concatenate(every))
+        return frozenset(np.unique(np.concatenate([numbers, roots(places)])).tolist())
+
+    @cached_property
+    def callers_of(self) -> Mapping[int, frozenset[int]]:
+        """For each function the ones that call or jump to its start."""
+        called = self.found.index(self.refs.target[self._flow])
+        caller = self.found.index(self.refs.at[self._flow])
+        outside = (called >= 0) & (called != caller)
+        found: dict[int, set[int]] = {}
+        for target, source in zip(called[outside].tolist(), caller[outside].tolist()):
+            found.setdefault(target, set()).add(source)
+        return {target: frozenset(sources) for target, sources in found.items()}
+
+    def _informed(self, before: Mapping[int, State]) -> set[int]:
+        """Return the functions of whose arguments something of features was learnt."""
+        wanted: set[int] = set()
+        for number, outcome in self.outcomes.items():
+            for target, state in outcome.arguments.items():
+                if not target or not any(_has_sources(v) or v[0] == "@" for v in state.values()):
+                    continue
+                callee = self._number(target)
+                if callee < 0 or callee == number or callee in self.open:
+                    continue
+                asks = any(v[0] != "@" for v in state.values() if _has_sources(v))
+                if (asks or callee in self.outcomes) and before.get(callee) != self.arguments(callee):
+                    wanted.add(callee)
+        return wanted
 
     def _answers(self) -> dict[int, Value | None]:
         return {n: self._answer_of(int(self.found.start[n])) for n in self.outcomes}

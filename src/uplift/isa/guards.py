@@ -7,7 +7,8 @@ what is left out is what the test guards. What is not understood is taken for an
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import heapq
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -98,6 +99,7 @@ class Outcome:
     :param taken: addresses of the file that are stored, passed on, returned or used.
     :param stores: what is put at addresses of the file.
     :param passed: for each function called, the addresses of the file it is given.
+    :param arguments: for each function called, what is known of its registers at every call.
     :param guards: what was tested where the flow was decided.
     :param complete: the whole flow was followed.
     """
@@ -108,16 +110,20 @@ class Outcome:
     taken: set[int] = field(default_factory=set)
     stores: dict[int, list[tuple[Value | None, int]]] = field(default_factory=dict)
     passed: dict[int, set[int]] = field(default_factory=dict)
+    arguments: dict[int, State] = field(default_factory=dict)
     guards: set[str] = field(default_factory=set)
     answer: Value | None = None
     answered: bool = False
     complete: bool = True
 
 
-def evaluate(body: Body, world: World) -> Outcome:
-    """Follow a function's flow on the machines of ``world``."""
+def evaluate(body: Body, world: World, arguments: State) -> Outcome:
+    """Follow a function's flow on the machines of ``world``.
+
+    :param arguments: what is known of registers at its start, whoever calls it.
+    """
     run = _Run(body, world)
-    run.follow()
+    run.follow(arguments)
     return run.out
 
 
@@ -136,6 +142,12 @@ def join(one: Value | None, other: Value | None) -> Value | None:
     sources = one[2] | other[2]
     clear, ones = one[0] & other[0], one[1] & other[1]
     return (clear, ones, sources) if clear or ones or sources else None
+
+
+def joined_states(one: State, other: State) -> State:
+    """Return what is known of registers in both of two states."""
+    both = {key: join(value, other.get(key)) for key, value in one.items()}
+    return {key: value for key, value in both.items() if value is not None}
 
 
 def _bits(value: Value | None) -> tuple[int, int, Sources]:
@@ -157,10 +169,10 @@ class _Run:
         self.work: list[int] = []
         self.left = _MAX_STEPS
 
-    def follow(self) -> None:
-        self._enter(self.body.start, {})
+    def follow(self, arguments: State) -> None:
+        self._enter(self.body.start, arguments)
         while self.work:
-            at = self.work.pop()
+            at = heapq.heappop(self.work)  # the lowest first: what leads to a place comes before it
             self._block(at, dict(self.states[at]))
             if self.left <= 0:
                 self.out.complete = False
@@ -180,7 +192,8 @@ class _Run:
                 return
             self.visits[at] = self.visits.get(at, 0) + 1
             self.states[at] = merged if self.visits[at] < _MAX_VISITS else self._forget(merged)
-        self.work.append(at)
+        if at not in self.work:
+            heapq.heappush(self.work, at)
 
     def _merged(self, old: State, new: State) -> State:
         merged = {}
@@ -546,6 +559,9 @@ class _Run:
         return None
 
     def _pass_on(self, target: int, state: State) -> None:
+        known_of = {r: state[r] for r in _ARGUMENTS if r in state}
+        before = self.out.arguments.get(target)
+        self.out.arguments[target] = known_of if before is None else joined_states(before, known_of)
         for register in _ARGUMENTS:
             value = state.get(register)
             if value is not None and value[0] == "@":
@@ -796,8 +812,3 @@ def _either(one: bool | None, other: bool | None) -> bool | None:
     if one or other:
         return True
     return None if one is None or other is None else False
-
-
-def stretch(stops: Sequence[int], start: int, end: int) -> Sequence[int]:
-    """Return the part of sorted addresses that lies in [start, end)."""
-    return stops[bisect_left(stops, start) : bisect_right(stops, end - 1)]
