@@ -5,6 +5,11 @@
 #include "decode.h"
 #include "descent.h"
 
+/* What the lists of classes add up to that the module was built beside. */
+#ifndef UPLIFT_DATA_CRC
+#define UPLIFT_DATA_CRC 0
+#endif
+
 static const struct arch_ops *const arches[] = {&aarch64_ops, &riscv_ops};
 
 enum { ARCHES = sizeof arches / sizeof *arches };
@@ -391,5 +396,10 @@ PyMODINIT_FUNC PyInit__decode(void)
 {
     for (int i = 0; i < ARCHES; i++)
         arches[i]->start();
-    return PyModule_Create(&definition);
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_AddObject(module, "data_crc", PyLong_FromUnsignedLong(UPLIFT_DATA_CRC))) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
 }

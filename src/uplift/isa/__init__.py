@@ -1,0 +1,1 @@
+"""Which instructions a binary, package or archive contains, and how they are reached."""
