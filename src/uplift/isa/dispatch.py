@@ -45,11 +45,13 @@ from uplift.isa.guards import ALL, Body, Outcome, State, Value, known
 from uplift.isa.reachability import Edges, Places, Reached, frontier, lonely, reached
 from uplift.isa.symbols import FUNCTION, RESOLVER, Names
 
-_ROUNDS = 8
+_ROUNDS = 12
+_LAST_ROUNDS = 4
 _MAX_JUDGED = 20_000  #: functions whose flow is followed
 _MAX_FUNCTION = 1 << 18  #: bytes; longer ones are tables or whole programs in one function
 _PASSED_WORDS = 40  #: bytes behind an address given to a function that asks CPUID
 _MAX_WRITTEN = 64  #: functions that write a word, so that it can still be one of features
+_NEAR = 64  #: bytes behind an address that code takes to read what lies there
 _MAIN = ("main", "main.main", "_start", "runtime.main")
 _NO_RETURN = frozenset(
     {"abort", "exit", "_exit", "_Exit", "quick_exit", "__stack_chk_fail", "__assert_fail",
@@ -135,6 +137,7 @@ class Judge:
         self.stores: dict[int, dict[int, list[tuple[Value | None, int]]]] = {}
         self._calls: dict[int, Value | None] = {}
         self._bodies: dict[int, Body | None] = {}
+        self._spoilt: set[int] = set()
         self._private: dict[int, tuple[int, frozenset[int]]] = {}
 
     # the world around a function
@@ -230,7 +233,7 @@ class Judge:
     def run(self, always: Iterable[int] = ()) -> None:
         """Follow functions until nothing new is learnt of words and answers."""
         waiting = set(always) | set(self.asking) | self._touching_names()
-        for _ in range(_ROUNDS):
+        for left in reversed(range(_ROUNDS)):
             if not waiting or len(self.outcomes) > _MAX_JUDGED:
                 return
             before = dict(self.words.bytes), dict(self.words.opaque), self._answers()
@@ -239,7 +242,13 @@ class Judge:
                 self._follow(number)
             self._learn()
             self._calls.clear()
-            waiting = self._changed(before) | self._informed(given)
+            if left < _LAST_ROUNDS:  # what still changes is not followed to its end
+                for place in [a for a, v in self.words.bytes.items() if before[0].get(a) != v]:
+                    self._spoil(place, 1)
+            writers = self._writers()
+            waiting = self._changed(before) | self._informed(given) | writers
+        for number in waiting:
+            self.outcomes.pop(number, None)
 
     def _follow(self, number: int) -> None:
         body = self.body(number)
@@ -327,7 +336,8 @@ class Judge:
 
     def _readers(self, start: int, end: int) -> list[int]:
         """Return the functions that refer to addresses in a range, also through pointers."""
-        hit = (self.refs.target >= start) & (self.refs.target < end)
+        near = np.where(self.refs.kind == ADDRESS, start - _NEAR, start)
+        hit = (self.refs.target >= near) & (self.refs.target < end)
         pointers = self.places.pointers
         slots = pointers.place[(pointers.target >= start) & (pointers.target < end)]
         found = np.unique(self.found.index(self.refs.at[hit])).tolist()
@@ -360,6 +370,7 @@ class Judge:
         """Put together what all followed functions store, byte by byte."""
         written: dict[int, list[Value | None]] = {}
         opaque = dict(self.words.opaque)
+        decided = self._decided_words()
         for number, outcome in self.outcomes.items():
             asks = number in self.asking
             for callee, addresses in outcome.passed.items():
@@ -368,12 +379,75 @@ class Judge:
             for address, values in outcome.stores.items():
                 for value, size in values:
                     self._note(written, opaque, address, (value, size), asks)
-        self.words.opaque = {a: label for a, label in opaque.items()}
-        self.words.bytes = {}
-        for address, bytes_written in written.items():
-            value = self._byte(address, bytes_written)
-            if value is not None and value[2]:
-                self.words.bytes[address] = value
+                    for place in range(address, address + size if outcome.guards else address):
+                        decided[place] = decided.get(place, frozenset()) | outcome.guards
+        self.words.opaque = opaque
+        self._settle(written, decided)
+
+    def _settle(
+        self, written: Mapping[int, list[Value | None]], decided: Mapping[int, frozenset[str]]
+    ) -> None:
+        """Widen each word by what is stored there.
+
+        A new one is first taken for what the file holds: who reads it to change it is followed
+        again with that, until nothing is added.
+        """
+        for address in written.keys() | decided.keys():
+            stored = written.get(address, [])
+            sources = decided.get(address, frozenset()).union(*(v[2] for v in stored if v))
+            if address in self._spoilt or not sources:
+                continue
+            new = address not in self.words.bytes
+            value = self._byte(address, [] if new else stored)
+            if value is None or not (value[0] | value[1]) & 0xFF:
+                self._spoil(address, 1)
+            else:
+                self.words.bytes[address] = (value[0], value[1], value[2] | sources)
+
+    def _decided_words(self) -> dict[int, frozenset[str]]:
+        """Return the bytes that functions write whose flow features decide, with what decides.
+
+        A write that no machine of these reaches leaves the byte as the file has it.
+        """
+        found: dict[int, frozenset[str]] = {}
+        for number, outcome in self.outcomes.items():
+            body = self.body(number)
+            if not outcome.guards or not outcome.complete or body is None:
+                continue
+            low, high = (int(edge[number]) for edge in self._by_function)
+            for at, kind, target in zip(
+                *(c[low:high].tolist() for c in (self.refs.at, self.refs.kind, self.refs.target))
+            ):
+                step = body.step(at) if kind == STORE else None
+                size = step.size if step and step.kind != "vector" else 16
+                for place in range(target, target + size if kind == STORE else target):
+                    found[place] = found.get(place, frozenset()) | outcome.guards
+        return found
+
+    def _writers(self) -> set[int]:
+        """Return who else writes to words that features decide; spoil those of too many."""
+        places = np.array(sorted(self.words.bytes), np.int64)
+        stores = self.refs.kind == STORE
+        hit = np.flatnonzero(stores & np.isin(self.refs.target, places))
+        numbers = self.found.index(self.refs.at[hit])
+        wanted: set[int] = set()
+        for number, target in zip(numbers.tolist(), self.refs.target[hit].tolist(), strict=True):
+            outcome = self.outcomes.get(number)
+            if number < 0 or (outcome is not None and not outcome.complete):
+                self._spoil(target)
+            elif outcome is None:
+                wanted.add(number)
+        if len(wanted) > _MAX_WRITTEN:
+            for number, target in zip(numbers.tolist(), self.refs.target[hit].tolist(), strict=True):
+                if number in wanted:
+                    self._spoil(target)
+            return set()
+        return wanted
+
+    def _spoil(self, address: int, size: int = 16) -> None:
+        for place in range(address, address + size):
+            self._spoilt.add(place)
+            self.words.bytes.pop(place, None)
 
     def _number(self, target: int) -> int:
         return int(self.found.index(np.array([target], np.int64))[0])
@@ -526,6 +600,7 @@ def _body(start: int, end: int, raw: memoryview, offsets: Ints, refs: References
         frozenset(leaders.tolist()),
         orphans.tolist(),
         bounds.tolist(),
+        frozenset(refs.at[refs.kind == STORE].tolist()),
     )
 
 

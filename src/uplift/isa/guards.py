@@ -65,6 +65,7 @@ class Body:
     :param leaders: addresses that jumps in the function lead to.
     :param orphans: addresses behind an end of the flow that no jump in the function leads to.
     :param boundaries: where instructions start.
+    :param writes: addresses of instructions that write to a fixed address.
     """
 
     start: int
@@ -74,6 +75,7 @@ class Body:
     leaders: frozenset[int]
     orphans: Sequence[int]
     boundaries: Sequence[int]
+    writes: frozenset[int] = frozenset()
     steps: dict[int, Step] = field(default_factory=dict)
 
     def step(self, at: int) -> Step | None:
@@ -598,14 +600,14 @@ class _Run:
             if operand[0] in ("r", "h"):
                 self._escape(state.get(operand[1]))
                 self._set(operand[1], None, state)
-            elif operand[0] == "m":
+            elif operand[0] == "m" and (operand[1] != FIXED or step.at in self.body.writes):
                 self._store(operand, 8, None, state)
         state.pop(_FLAGS, None)
         return True
 
     def _vector(self, step: Step, state: State) -> bool:
         for operand in step.operands:
-            if operand[0] == "m" and operand[1] == FIXED:
+            if operand[0] == "m" and step.at in self.body.writes:
                 self.out.stores.setdefault(operand[4], []).append((None, 16))
         state.pop(_FLAGS, None)
         return True
