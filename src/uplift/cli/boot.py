@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from uplift.resolve.model import Resolution
 
 _UNSAFE = re.compile(r"[^\w.+=-]+")
-_ARCHITECTURES = ("x86_64", "aarch64", "riscv64")
+#: What ``uname -m`` prints, and what Debian's packages are called.
+_ARCHITECTURES = {
+    "x86_64": "x86_64",
+    "aarch64": "aarch64",
+    "riscv64": "riscv64",
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+}
 
 
 def add_to(commands: Any) -> None:
@@ -160,7 +167,7 @@ def _requests(args: argparse.Namespace) -> tuple[list[BootRequest], list[tuple[s
     from uplift.lab.qemu import BootRequest
 
     models = [(text, qemu_model(text)) for text in dict.fromkeys(args.cpu or ["max"])]
-    kernels = find_kernels(args.kernel, args.arch or "", args.modules)
+    kernels = find_kernels(args.kernel, _ARCHITECTURES.get(args.arch, ""), args.modules)
     grid = list(product(kernels, models))
     requests = [
         BootRequest.of(

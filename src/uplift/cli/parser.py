@@ -6,6 +6,7 @@ import argparse
 
 import uplift
 from uplift.cli import (
+    backport,
     boot,
     catalog,
     chip,
@@ -21,7 +22,7 @@ from uplift.cli import (
 )
 
 COMMANDS = (
-    *(scan, explain, fix, matrix, diff, chip, release, boot),
+    *(scan, explain, fix, matrix, diff, chip, release, boot, backport),
     *(config, cpuid, catalog, completion),
 )
 

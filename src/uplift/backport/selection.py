@@ -1,0 +1,106 @@
+"""Which commits a question is about: named, of a range, a word, a path or a feature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from uplift.catalog.model import Feature
+from uplift.errors import UpliftError
+from uplift.lab.git import RepositoryError, Workspace
+
+_MOST = 200_000  #: commits of one question
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a user asked for.
+
+    :param range: ``A..B``, a whole release against another for instance.
+    :param grep: words of the message, compared as they are; :param path: a file or a folder.
+    :param upstream: where ``grep`` and ``path`` are looked for when no range is given.
+    """
+
+    names: tuple[str, ...] = ()
+    range: str = ""
+    grep: str = ""
+    path: str = ""
+    upstream: str = ""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Full shas, oldest first where git listed them, and what to say beside."""
+
+    shas: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def select(workspace: Workspace, asked: Selection, features: Sequence[Feature] = ()) -> Selected:
+    """Return the commits that are asked for, each once.
+
+    A sha that the repository does not hold stays as it was written: its state is undetermined.
+
+    :raises UpliftError: a name is no commit, nothing was selected, or far too much.
+    """
+    notes: list[str] = []
+    found = [_named(workspace, name) for name in asked.names]
+    if asked.range or asked.grep or asked.path:
+        found += _logged(workspace, asked)
+    for feature in features:
+        found += _of_feature(workspace, feature, notes)
+    if not found:
+        raise UpliftError(
+            "no commit is selected",
+            "; ".join(notes) or "nothing matches",
+            "name commits, or give --range, --grep, --path or another feature",
+        )
+    return Selected(tuple(dict.fromkeys(found)), tuple(notes))
+
+
+def _named(workspace: Workspace, name: str) -> str:
+    try:
+        return workspace.resolve(name)
+    except RepositoryError:
+        if len(name) in (40, 64) and all(letter in "0123456789abcdef" for letter in name):
+            return name
+        raise
+
+
+def _logged(workspace: Workspace, asked: Selection) -> list[str]:
+    options = ["--no-merges", "--topo-order", "--reverse", f"--max-count={_MOST + 1}"]
+    if asked.grep:
+        options += ["--fixed-strings", "--regexp-ignore-case", f"--grep={asked.grep}"]
+    paths = ["--", f":(literal){asked.path}"] if asked.path else ["--"]
+    ends = _ends(workspace, asked.range or asked.upstream or "HEAD")
+    listed = workspace.git("rev-list", *options, *ends, *paths).decode("ascii").split()
+    if len(listed) > _MOST:
+        raise UpliftError(
+            "too many commits are selected", f"more than {_MOST} match", "give a smaller range"
+        )
+    return listed
+
+
+def _ends(workspace: Workspace, text: str) -> list[str]:
+    first, dots, last = text.partition("..")
+    if not dots:
+        return [workspace.resolve(text)]
+    return [workspace.resolve(last or "HEAD"), f"^{workspace.resolve(first or 'HEAD')}"]
+
+
+def _of_feature(workspace: Workspace, feature: Feature, notes: list[str]) -> list[str]:
+    """Return the commits since which layers pass the feature on, as far as they are here."""
+    found: list[str] = []
+    for project, commit in _since(feature):
+        try:
+            found.append(workspace.resolve(commit))
+        except RepositoryError:
+            notes.append(f"{feature.id}: {commit} is of {project}, which is not in this repository")
+    if not found and not notes:
+        notes.append(f"{feature.id}: the catalog names no commit that brought it")
+    return found
+
+
+def _since(feature: Feature) -> Iterable[tuple[str, str]]:
+    named = ((layer.since.project, layer.since.commit) for layer in feature.layers if layer.since)
+    return dict.fromkeys((project, commit) for project, commit in named if commit)
