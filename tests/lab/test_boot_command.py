@@ -98,6 +98,13 @@ def test_what_was_dropped_is_told_and_a_strange_console_cannot_steer_the_termina
     assert shown.rstrip().splitlines()[-1].split() == ["6.1", "booted", "-1", "lost"]
 
 
+def test_an_architecture_may_be_named_as_debian_does(
+    kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--kernel", kernel, "--arch", "amd64", "--cpu", "Haswell") == 0
+    assert capsys.readouterr().out.startswith("booted  6.1  Haswell")
+
+
 def test_a_boot_that_was_had_whole_is_met(kernel: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--kernel", kernel, "--cpu", "Haswell") == 0
     assert capsys.readouterr().out.startswith("booted  6.1  Haswell")

@@ -54,7 +54,7 @@ def audit(
 ) -> FileAudit:
     """Say which instruction sets a file holds, in which functions, and how they are reached.
 
-    :param source: a path, or the file's bytes: an ELF file, a kernel image, a module, packed or not.
+    :param source: a path or bytes: an ELF file, a kernel image, a module, packed or not.
     :param baseline: the level that violations are judged against: ``x86-64-v2``, ``armv8.2-a`` …
     :param debug: its detached debug file; without it, the one of its build id where there is one
         on this machine and ``source`` is a path.
@@ -181,7 +181,9 @@ class _Work:
     def references(self) -> References:
         if self.refs is None or (self.found.origin == WALKED).any():
             code = self.found.origin != functions.REMAINDER
-            picked = Ranges(*(c[code] for c in (self.found.start, self.found.end, self.found.origin)))
+            picked = Ranges(
+                *(c[code] for c in (self.found.start, self.found.end, self.found.origin))
+            )
             self.refs = functions.references(self.elf.arch, self.code, picked)
         return self.refs
 
@@ -199,13 +201,13 @@ def _judged(work: _Work, hits: Hits) -> _Judged:
     stubs = functions.linkage(arch, work.code)
     places = Places(work.elf, work.found, work.references(), stubs, work.names)
     base = levels.base(arch)
-    free = _variants(places, hits)
-    verdicts = judge(places, work.code, declared_features(base), free)
-    free = _only_guarded(places, verdicts, free)
-    if len(free[1]):
-        verdicts = judge(places, work.code, declared_features(base), free[0])
+    variants = _variants(places, hits)
+    verdicts = judge(places, work.code, declared_features(base), variants)
+    free, roots = _only_guarded(places, verdicts, variants)
+    if len(roots):
+        verdicts = judge(places, work.code, declared_features(base), free)
     found = tuple(_functions(work, places, hits, verdicts))
-    return _Judged(found, _level(work, places, hits, found, free[0]))
+    return _Judged(found, _level(work, places, hits, found, free))
 
 
 def _variants(places: Places, hits: Hits) -> Ints:
@@ -274,9 +276,7 @@ def _reach(verdicts: Verdicts, number: int) -> Reach:
     return Reach.DISPATCHED
 
 
-def _run_without_guard(
-    work: _Work, verdicts: Verdicts, number: int
-) -> Mapping[int, int] | None:
+def _run_without_guard(work: _Work, verdicts: Verdicts, number: int) -> Mapping[int, int] | None:
     """Return the sets that a function uses before any test lets it, and where; None: not known."""
     outcome = verdicts.outcomes.get(number)
     if outcome is None or not outcome.complete or not outcome.guards:
@@ -370,7 +370,9 @@ def _level(
     open_ways = frozenset({Reach.ALWAYS, Reach.UNKNOWN})
     lowest = levels.holding(arch, _exposed(found, open_ways))
     ladder = levels.ladder(arch)
-    if arch != "x86-64" or not any(use.reach == Reach.DISPATCHED for f in found for use in f.sets.values()):
+    if arch != "x86-64" or not any(
+        use.reach == Reach.DISPATCHED for f in found for use in f.sets.values()
+    ):
         return lowest
     for name in [name for name in ladder if name != levels.lowest(arch)][::-1]:
         if name == lowest:

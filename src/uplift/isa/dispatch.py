@@ -191,7 +191,11 @@ class Judge:
         """See :class:`guards.World`."""
         if self.places.elf.kind != EXECUTABLE or value < 4096:
             return False
-        return bool(self.places.node(np.array([value], np.int64))[0] >= 0) if value < 1 << 62 else False
+        return (
+            bool(self.places.node(np.array([value], np.int64))[0] >= 0)
+            if value < 1 << 62
+            else False
+        )
 
     def _pointed(self, slot: int) -> int:
         target, there = self.places.pointed(np.array([slot], np.int64))
@@ -210,6 +214,8 @@ class Judge:
         if outcome is None or not outcome.answered:
             return None
         answer = outcome.answer
+        if answer is not None and answer[0] not in ("@", "p") and outcome.guards:
+            answer = (answer[0], answer[1], answer[2] | outcome.guards)
         usable = answer is not None and answer[0] not in ("@", "p") and (answer[2] or answer[1])
         if usable:
             return answer
@@ -283,7 +289,9 @@ class Judge:
         at = self.found.index(inner)
         inside = inner[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])]
         outer = self.found.index(refs.at[self._flow])
-        own = outer[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])] == self.found.index(inside)
+        own = outer[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])] == self.found.index(
+            inside
+        )
         every = [taken, places.pointers.target, inside[~own]]
         numbers = self.found.index(np.concatenate(every))
         return frozenset(np.unique(np.concatenate([numbers, roots(places)])).tolist())
@@ -295,7 +303,7 @@ class Judge:
         caller = self.found.index(self.refs.at[self._flow])
         outside = (called >= 0) & (called != caller)
         found: dict[int, set[int]] = {}
-        for target, source in zip(called[outside].tolist(), caller[outside].tolist()):
+        for target, source in zip(called[outside].tolist(), caller[outside].tolist(), strict=True):
             found.setdefault(target, set()).add(source)
         return {target: frozenset(sources) for target, sources in found.items()}
 
@@ -310,7 +318,9 @@ class Judge:
                 if callee < 0 or callee == number or callee in self.open:
                     continue
                 asks = any(v[0] != "@" for v in state.values() if _has_sources(v))
-                if (asks or callee in self.outcomes) and before.get(callee) != self.arguments(callee):
+                if (asks or callee in self.outcomes) and before.get(callee) != self.arguments(
+                    callee
+                ):
                     wanted.add(callee)
         return wanted
 
@@ -340,7 +350,7 @@ class Judge:
         hit = (self.refs.target >= near) & (self.refs.target < end)
         pointers = self.places.pointers
         slots = pointers.place[(pointers.target >= start) & (pointers.target < end)]
-        found = np.unique(self.found.index(self.refs.at[hit])).tolist()
+        found: list[int] = np.unique(self.found.index(self.refs.at[hit])).tolist()
         return found + self._users_of_slots(slots)
 
     def _users_of_slots(self, slots: Ints) -> list[int]:
@@ -362,7 +372,7 @@ class Judge:
 
     def _callers(self, address: int) -> list[int]:
         at = self.refs.at[self.refs.target == address]
-        found = np.unique(self.found.index(at)).tolist()
+        found: list[int] = np.unique(self.found.index(at)).tolist()
         pointers = self.places.pointers
         return found + self._users_of_slots(pointers.place[pointers.target == address])
 
@@ -416,7 +426,8 @@ class Judge:
                 continue
             low, high = (int(edge[number]) for edge in self._by_function)
             for at, kind, target in zip(
-                *(c[low:high].tolist() for c in (self.refs.at, self.refs.kind, self.refs.target))
+                *(c[low:high].tolist() for c in (self.refs.at, self.refs.kind, self.refs.target)),
+                strict=True,
             ):
                 step = body.step(at) if kind == STORE else None
                 size = step.size if step and step.kind != "vector" else 16
@@ -438,7 +449,9 @@ class Judge:
             elif outcome is None:
                 wanted.add(number)
         if len(wanted) > _MAX_WRITTEN:
-            for number, target in zip(numbers.tolist(), self.refs.target[hit].tolist(), strict=True):
+            for number, target in zip(
+                numbers.tolist(), self.refs.target[hit].tolist(), strict=True
+            ):
                 if number in wanted:
                     self._spoil(target)
             return set()
@@ -475,7 +488,13 @@ class Judge:
     ) -> None:
         value, size = store
         unknown = value is None or value[0] in ("@", "p")
-        blurred = not unknown and value is not None and value[2] and not value[0] & 0xFF and not value[1] & 0xFF
+        blurred = (
+            not unknown
+            and value is not None
+            and value[2]
+            and not value[0] & 0xFF
+            and not value[1] & 0xFF
+        )
         if (unknown and asks) or blurred:
             for place in range(address, address + size):
                 opaque.setdefault(place, f"a word at {address:#x} set from CPUID")
@@ -551,7 +570,7 @@ class Judge:
                 target += list(addresses)
         columns = (np.array(c, np.int64) for c in (source, kind, target))
         made = self.places.edges(*columns)
-        return kept.joined(made)
+        return kept.joined(made).without(self.places.silent)
 
 
 def _by_name(name: str) -> Value | None:
@@ -613,7 +632,9 @@ def _indirect_jumps(
         at = int(refs.at[index]) - start
         window = bytes(code[at : at + 4])
         place = window.find(b"\xff")
-        found[index] = 0 <= place < 3 and len(window) > place + 1 and window[place + 1] >> 3 & 7 == 4
+        found[index] = (
+            0 <= place < 3 and len(window) > place + 1 and window[place + 1] >> 3 & 7 == 4
+        )
     return found
 
 
@@ -643,9 +664,7 @@ def roots(places: Places) -> Ints:
     return np.unique(np.concatenate([found[found >= 0], resolvers(places)]))
 
 
-def judge(
-    places: Places, code: tuple[Part, ...], features: Features, not_roots: Ints
-) -> Verdicts:
+def judge(places: Places, code: tuple[Part, ...], features: Features, not_roots: Ints) -> Verdicts:
     """Say how each function is reached on machines of ``features``.
 
     :param features: plain names of what the machine has above the base.
@@ -674,4 +693,4 @@ def declared_features(sets: Iterable[str]) -> Features:
     return frozenset(plain(name) for name in sets)
 
 
-__all__ = ["Ranges", "Names", "Elf", "Verdicts", "judge", "resolvers", "roots"]
+__all__ = ["Elf", "Names", "Ranges", "Verdicts", "judge", "resolvers", "roots"]

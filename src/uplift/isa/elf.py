@@ -325,7 +325,9 @@ class Elf:
         symbols = self.dynamic_symbols
         index = np.where(is_named, entries["symbol"], 0).astype(np.int64)
         index[index >= len(symbols)] = 0
-        value = np.where(symbols.section[index] != 0, symbols.value[index], 0) if len(symbols) else 0
+        value = (
+            np.where(symbols.section[index] != 0, symbols.value[index], 0) if len(symbols) else 0
+        )
         target = np.where(is_named, value, 0) + entries["addend"]
         target = np.where(is_named & (np.asarray(value) == 0), 0, target)
         resolver = kinds == irelative
@@ -437,9 +439,9 @@ def _table(raw: memoryview, strings: bytes) -> SymbolTable:
         name=entries["name"].astype(np.int64),
         value=entries["value"].astype(np.int64),
         size=entries["size"].astype(np.int64),
-        kind=entries["info"] & 15,
-        binding=entries["info"] >> 4,
-        visibility=entries["other"] & 3,
+        kind=(entries["info"] & 15).astype(np.uint8),
+        binding=(entries["info"] >> 4).astype(np.uint8),
+        visibility=(entries["other"] & 3).astype(np.uint8),
         section=entries["section"].astype(np.int64),
         strings=strings,
     )

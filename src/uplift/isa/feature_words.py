@@ -150,10 +150,8 @@ def _layout(name: str, offset: int) -> Mapping[int, str]:
     if name == "OPENSSL_ia32cap_P":
         word = offset // 4
         return (_OPENSSL[word] if 0 <= word < len(_OPENSSL) else None) or {}
-    if name == "__cpu_model":
-        first = 0 if offset == 12 else -1
-    else:
-        first = 32 + offset * 8
+    at_start = 0 if offset == 12 else -1
+    first = at_start if name == "__cpu_model" else 32 + offset * 8
     if first < 0:
         return {}
     return {bit - first: text for bit, text in _GCC.items() if first <= bit < first + 32}

@@ -86,7 +86,7 @@ def _by_places(
     distinct = np.unique(cies)
     if int(distinct[0]) < 0 or len(distinct) > _FEW_CIES:
         return None
-    raw = memoryview(data)
+    raw = memoryview(data.data)
     if any(_encoding(raw, cie) & 15 not in (3, 11) for cie in distinct.tolist()):
         return None
     return _sorted((start, start + words[fields + 3]))

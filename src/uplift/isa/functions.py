@@ -56,7 +56,8 @@ def classes(arch: str) -> Classes:
     path = files("uplift.isa") / "data" / f"{_FILES[arch]}-classes.csv"
     lines = (line for line in path.read_text("utf-8").splitlines() if not line.startswith("#"))
     rows = sorted(
-        (int(row["id"]), row["set"], row["benign"] not in ("", "0")) for row in csv.DictReader(lines)
+        (int(row["id"]), row["set"], row["benign"] not in ("", "0"))
+        for row in csv.DictReader(lines)
     )
     names = tuple(dict.fromkeys(name for _, name, _ in rows))
     index = {name: number for number, name in enumerate(names)}
@@ -324,9 +325,7 @@ def _cut(start: Ints, end: Ints, places: Ints) -> Ranges:
     return ranges(every_start, every_end, REMAINDER)
 
 
-def follow(
-    arch: str, code: Sequence[Part], found: Ranges, seeds: Ints
-) -> tuple[Ranges, Ints]:
+def follow(arch: str, code: Sequence[Part], found: Ranges, seeds: Ints) -> tuple[Ranges, Ints]:
     """Follow code from ``seeds`` into what no range covers.
 
     :return: what was found, and where else it leads.
@@ -350,9 +349,7 @@ def follow(
     return walked, np.unique(np.concatenate(targets))
 
 
-def seeds(
-    elf: Elf, names: Names, pointers: Pointers, refs: References, found: Ranges
-) -> Ints:
+def seeds(elf: Elf, names: Names, pointers: Pointers, refs: References, found: Ranges) -> Ints:
     """Return where functions may start that nothing declared."""
     led = refs.target[(refs.kind == CALL) | (refs.kind == JUMP) | (refs.kind == BRANCH)]
     taken = refs.target[refs.kind == ADDRESS]
@@ -372,5 +369,7 @@ def sections_of_data(elf: Elf) -> Iterable[tuple[int, memoryview]]:
     if elf.sections:
         return listed
     return [
-        (s.address, elf.at(s.address, s.file_size)) for s in elf.loaded if not s.flags & CODE_SEGMENT
+        (s.address, elf.at(s.address, s.file_size))
+        for s in elf.loaded
+        if not s.flags & CODE_SEGMENT
     ]

@@ -139,7 +139,13 @@ def join(one: Value | None, other: Value | None) -> Value | None:
     """Return what holds whichever of two values it is; None where nothing does."""
     if one == other:
         return one
-    if one is None or other is None or len(one) != 3 or len(other) != 3 or "p" in (one[0], other[0]):
+    if (
+        one is None
+        or other is None
+        or len(one) != 3
+        or len(other) != 3
+        or "p" in (one[0], other[0])
+    ):
         return None
     sources = one[2] | other[2]
     clear, ones = one[0] & other[0], one[1] & other[1]
@@ -155,7 +161,7 @@ def joined_states(one: State, other: State) -> State:
 def _bits(value: Value | None) -> tuple[int, int, Sources]:
     if value is None or value[0] == "@" or value[0] == "p":
         return 0, 0, NOTHING
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _is_address(value: Value | None) -> bool:
@@ -395,7 +401,7 @@ class _Run:
             result: Value | None = known(0)
         else:
             result = _computed(step.kind, one, other, step.size)
-        if not _is_address(result):
+        if step.kind not in ("test", "cmp") and target != source and not _is_address(result):
             self._escape(one)
             self._escape(other)
         self._flags_of(step, one, other, result, state)
@@ -462,8 +468,12 @@ class _Run:
         target, number = step.operands
         index = _bits(self._get(number, step.size, state))
         value = self._get(target, step.size, state)
-        flags = _UNKNOWN_FLAGS
-        if (index[0] | index[1]) & 0xFF == 0xFF and value is not None and value[0] not in ("@", "p"):
+        flags: tuple[Any, ...] = _UNKNOWN_FLAGS
+        if (
+            (index[0] | index[1]) & 0xFF == 0xFF
+            and value is not None
+            and value[0] not in ("@", "p")
+        ):
             bit = index[1] & (8 * step.size - 1)
             flags = (None, _bit(value, bit), None, None, value[2])
             if step.kind != "bt":
@@ -498,6 +508,8 @@ class _Run:
         else:
             chosen = new if decided else old
             self.out.guards |= state[_FLAGS][4]
+            if chosen is not None and chosen[0] not in ("@", "p"):
+                chosen = (chosen[0], chosen[1], chosen[2] | state[_FLAGS][4])
         self._put(target, step.size, chosen, state)
         return True
 
@@ -561,7 +573,7 @@ class _Run:
         return None
 
     def _pass_on(self, target: int, state: State) -> None:
-        known_of = {r: state[r] for r in _ARGUMENTS if r in state}
+        known_of = {key: value for key, value in state.items() if isinstance(key, int)}
         before = self.out.arguments.get(target)
         self.out.arguments[target] = known_of if before is None else joined_states(before, known_of)
         for register in _ARGUMENTS:
@@ -807,7 +819,7 @@ def _condition(number: int, flags: tuple[Any, ...]) -> bool | None:
     }[number >> 1]
     if plain is None:
         return None
-    return plain != bool(number & 1)
+    return bool(plain) != bool(number & 1)
 
 
 def _either(one: bool | None, other: bool | None) -> bool | None:

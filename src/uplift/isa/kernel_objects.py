@@ -43,7 +43,11 @@ def opened(data: Buffer) -> Opened:
     :raises UpliftError: the wrapper is broken or cannot be unpacked here.
     """
     head = bytes(memoryview(data)[:64])
-    if head.startswith(_PACKED) or memoryview(data)[0x202:0x206] == b"HdrS" or flat_machine(head):
+    if (
+        head.startswith(_PACKED)
+        or bytes(memoryview(data)[0x202:0x206]) == b"HdrS"
+        or flat_machine(head)
+    ):
         return _unpacked(data)
     if head[:6] == b"\x7fELF\x02\x01" and head[16:18] == b"\x01\x00":
         return Opened(laid_out(data), notes=_module_notes(data))

@@ -1,4 +1,4 @@
-"""What an audit says of a file: which instruction sets its functions hold and how they are reached."""
+"""What an audit says of a file: the instruction sets of its functions, and how they are reached."""
 
 from __future__ import annotations
 

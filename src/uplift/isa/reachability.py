@@ -104,7 +104,7 @@ class Places:
 
     def node(self, addresses: Ints) -> Ints:
         """Return the function or region that each address lies in; -1 for none."""
-        node = self.found.index(addresses)
+        node: Ints = self.found.index(addresses)
         data = (node < 0) & self.is_data(addresses)
         region = np.searchsorted(self.boundaries, addresses[data], side="right") - 1
         node = node.copy()
@@ -179,7 +179,7 @@ class Places:
     def code_edges(self) -> Edges:
         """The edges of all code, with no guard taken into account."""
         source = self.found.index(self.refs.at)
-        keep = (source >= 0) & (self.refs.target != 0) & ~np.isin(source, self.silent)
+        keep = (source >= 0) & (self.refs.target != 0)
         return self.edges(source[keep], self.refs.kind[keep], self.refs.target[keep])
 
 
@@ -245,7 +245,8 @@ def reached(places: Places, pruned: Edges, roots: Ints, lonely: Ints) -> Reached
     :param lonely: nodes that nothing leads to.
     """
     pointers, nodes = places.pointer_edges, places.nodes
-    code = Edges(*(column[pruned.by_code] for column in (pruned.source, pruned.target, pruned.by_code)))
+    kept = pruned.by_code
+    code = Edges(pruned.source[kept], pruned.target[kept], kept[kept])
     both = np.concatenate([roots, lonely])
     return Reached(
         closure(code, roots, nodes),
@@ -268,11 +269,15 @@ def frontier(places: Places, result: Reached, pruned: Edges) -> Mapping[int, int
     guarded = result.somewhere & ~result.perhaps
     origin: dict[int, int] = {}
     crossing = result.perhaps[every.source] & guarded[every.target]
-    for source, target in zip(every.source[crossing].tolist(), every.target[crossing].tolist()):
+    for source, target in zip(
+        every.source[crossing].tolist(), every.target[crossing].tolist(), strict=True
+    ):
         origin.setdefault(target, source)
     inner = guarded[every.source] & guarded[every.target]
     follow: dict[int, list[int]] = {}
-    for source, target in zip(every.source[inner].tolist(), every.target[inner].tolist()):
+    for source, target in zip(
+        every.source[inner].tolist(), every.target[inner].tolist(), strict=True
+    ):
         follow.setdefault(source, []).append(target)
     front = list(origin)
     while front:
