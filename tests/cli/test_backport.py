@@ -15,6 +15,7 @@ from tests.backport.git_repository import GitRepository
 from uplift.cli import main
 
 LINES = [f"line {n}\n" for n in range(20)]
+MILAN = str(Path(__file__).parent.parent / "recordings/own/firecracker-milan.jsonl.gz")
 SENDER = "Ada <ada@example.org>"
 
 
@@ -198,3 +199,42 @@ def test_a_feature_of_another_project_selects_nothing(
     path, _ = made
     assert backport("status", "--repo", path, "--feature", "x86/amx-tile") == 2
     assert "not in this repository" in capsys.readouterr().err
+
+
+def test_a_fix_ends_in_a_backport_plan_where_a_commit_brought_the_feature(
+    made: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, shas = made
+    overlay = tmp_path / "overlay"
+    (overlay / "features").mkdir(parents=True)
+    manifest = 'name = "mine"\nlabel = "TEST"\npolicy = "embargoed"\nlifts_at = 2099-01-01\n'
+    (overlay / "overlay.toml").write_text(manifest)
+    (overlay / "features" / "new.toml").write_text(
+        f"""
+[[feature]]
+id = "x86/test-new"
+title = "Test"
+arch = ["x86-64"]
+area = "compute"
+worth = 1
+summary = "Test."
+[[feature.layer]]
+name = "silicon"
+needs = {{ fact = "cpuid.7.0.edx", bit = 24 }}
+source = {{ cited = "test" }}
+[[feature.layer]]
+name = "kernel"
+needs = {{ fact = "cpuinfo.flags", has = "testflag" }}
+owner = "test"
+source = {{ cited = "test" }}
+since = {{ project = "linux", version = "9.9", commit = "{shas[1][:12]}" }}
+remedy = {{ kind = "kernel", do = "boot a newer one" }}
+"""
+    )
+    words = ["--repo", str(path), "--onto", "stable", "--upstream", "main", "--json"]
+    assert main(["fix", "x86/test-new", MILAN, "--overlay", str(overlay), *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(c["sha"], c["role"]) for c in found["backport"]["series"]] == [
+        (shas[0], "prerequisite"),
+        (shas[1], "requested"),
+    ]

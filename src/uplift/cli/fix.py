@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from uplift.cli import output
 from uplift.cli.targets import add_feature_and_target, resolve_feature
+
+if TYPE_CHECKING:
+    from uplift.backport.model import Plan
+    from uplift.backport.selection import Selected
+    from uplift.catalog.model import Feature
 
 
 def add_to(commands: Any) -> None:
@@ -15,9 +21,19 @@ def add_to(commands: Any) -> None:
         "fix",
         help="the remedies for one feature, in order, with who owns each",
         description="Show what has to change for a feature to pass every layer. A plan: nothing "
-        "is changed.",
+        "is changed. With --repo it ends in a backport plan for the commits that brought the "
+        "feature upstream.",
     )
     add_feature_and_target(parser, "uplift-plan/1")
+    parser.add_argument(
+        "--repo",
+        action="append",
+        type=Path,
+        metavar="R",
+        help="a git repository that holds upstream and the branch: plan the backport (repeatable)",
+    )
+    parser.add_argument("--onto", default="HEAD", metavar="B", help="the branch of --repo (HEAD)")
+    parser.add_argument("--upstream", metavar="REF", help="where upstream's commits come from")
     parser.set_defaults(run=run)
 
 
@@ -27,8 +43,29 @@ def run(args: argparse.Namespace) -> int:
     from uplift.resolve.plan import plan
 
     planned = plan(resolve_feature(args)[0])
+    backport = _backport(args, planned.resolution.feature) if args.repo else None
     if args.json:
-        output.print_json(plan_to_json(planned))
-    else:
-        print_plan(planned, output.console())
+        document = plan_to_json(planned)
+        if backport is not None:
+            from uplift.report.backport import plan_to_json as backport_to_json
+
+            document["backport"] = backport_to_json(backport[0], backport[1].notes)
+        output.print_json(document)
+        return 0
+    print_plan(planned, output.console())
+    if backport is not None:
+        from uplift.report.backport import print_plan as print_backport
+
+        print_backport(backport[0], output.console(), backport[1].notes)
     return 0
+
+
+def _backport(args: argparse.Namespace, feature: Feature) -> tuple[Plan, Selected]:
+    """Plan how the commits that brought ``feature`` come onto the branch."""
+    from uplift.backport.plan import plan
+    from uplift.backport.selection import Selection, select
+    from uplift.cli.backport import opened
+
+    with opened(args.repo) as (workspace, index):
+        chosen = select(workspace, Selection(), [feature])
+        return plan(workspace, index, args.onto, chosen.shas, args.upstream), chosen
