@@ -80,6 +80,9 @@ def test_what_a_conflict_needs_comes_before_it_and_nothing_else(upstream: Upstre
     assert roles(planned) == [(needed, Role.PREREQUISITE), (wanted, Role.REQUESTED)]
     assert planned.series[0].for_commit == wanted and "a.c" in planned.series[0].reason
     assert upstream.applied(planned) == [True, True]
+    (by_hand,) = planned.alternatives
+    assert "by hand in 1 file instead of taking 1 commit more" in by_hand.title
+    assert [conflict.path for conflict in by_hand.conflicts] == ["a.c"]
 
 
 def test_without_prerequisites_the_conflict_is_told(upstream: Upstream) -> None:

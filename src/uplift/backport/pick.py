@@ -318,8 +318,8 @@ _LABEL = re.compile(r"~[0-9a-f]{40,64}(?:_\d+)?$")  #: what git adds where a fol
 _TREE = re.compile(r"tree ([0-9a-f]{40,64})$", re.M)
 _PARENT = re.compile(r"^parent ([0-9a-f]{40,64})$", re.M)
 _DOCUMENT = re.compile(
-    r"(?:^|/)(?:docs?|documentation|man)/|(?:^|/)(?:news|changelog|changes|readme|authors|release"
-    r"[-_ ]?notes)[^/]*$|\.(?:rst|md|adoc|asciidoc|texi|pod|[1-8])$",
+    r"(?:^|/)(?:docs?|documentation|man)/|(?:^|/)(?:news|changelog|changes|readme|authors|maintainers"
+    r"|credits|\.mailmap|release[-_ ]?notes)[^/]*$|\.(?:rst|md|adoc|asciidoc|texi|pod|[1-8])$",
     re.I,
 )
 

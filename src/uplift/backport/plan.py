@@ -28,7 +28,6 @@ from uplift.backport.reachable import listed, unreachable
 from uplift.backport.trailers import PROVENANCE
 from uplift.lab.git import Workspace
 
-_LONG = 4  #: prerequisites of one commit from which adapting it by hand is offered beside
 _ROUNDS = 3  #: how often what was added is itself looked at for fixes
 _HAS = frozenset({State.PRESENT})
 
@@ -137,7 +136,7 @@ class _Planner:
             self.notes.append(f"{planned.sha[:12]}: {found.undetermined}")
         if not found.enough:
             return self._alone(tree, planned)
-        if len(found.before) >= _LONG:
+        if found.before:  # maintainers adapt by hand more often than they take a chain
             self._offer_by_hand(tree, planned, found.before)
         for need in found.before:
             self._append(roles.get(need.sha) or _needed(need))
@@ -155,10 +154,9 @@ class _Planner:
 
     def _offer_by_hand(self, tree: str, planned: PlannedCommit, before: Sequence[Need]) -> None:
         conflicts = self.picker.pick(tree, planned.sha).conflicts
-        title = (
-            f"adapt {planned.sha[:12]} by hand in {len(conflicts)} files "
-            f"instead of taking {len(before)} commits more"
-        )
+        files = "1 file" if len(conflicts) == 1 else f"{len(conflicts)} files"
+        more = "1 commit" if len(before) == 1 else f"{len(before)} commits"
+        title = f"adapt {planned.sha[:12]} by hand in {files} instead of taking {more} more"
         self.alternatives.append(Alternative(title, (planned,), conflicts))
 
     def _append(self, planned: PlannedCommit) -> None:
