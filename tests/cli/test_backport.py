@@ -96,13 +96,14 @@ def test_a_plan_names_roles_reasons_and_what_results(
     assert found["applies"] and found["conflicts"] == [] and found["series"][0]["reason"]
 
 
-def test_a_plan_that_leaves_conflicts_exits_with_1(
+def test_a_plan_that_leaves_conflicts_fails_a_check(
     made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, shas = made
     words = ("--repo", path, "--onto", "stable", "--no-prerequisites", shas[1], "--json")
-    assert backport("plan", *words) == 1
+    assert backport("plan", *words, "--check") == 1
     found = document(capsys)
+    assert backport("plan", *words) == 0
     assert not found["applies"] and found["tree"] is None and found["conflicts"]
 
 

@@ -68,13 +68,13 @@ def _add_plan(actions: Any) -> None:
         "plan",
         help="the smallest series that applies, and why each commit is in it",
         description="Plan how commits come onto a branch: what they need, which later fixes have "
-        "to come with them, and where they conflict. Merged in memory, by git itself. Exit code 1 "
-        "when conflicts are left to a person.",
+        "to come with them, and where they conflict. Merged in memory, by git itself.",
     )
     add_repositories(parser)
     parser.add_argument("--onto", default="HEAD", metavar="B", help="any commit (HEAD)")
     add_selection(parser)
     add_plan_options(parser)
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless it applies")
     parser.add_argument("--json", action="store_true", help="print uplift-backport-plan/1 JSON")
     parser.set_defaults(run=run_plan)
 
@@ -184,7 +184,7 @@ def run_plan(args: argparse.Namespace) -> int:
         output.print_json(plan_to_json(planned, chosen.notes))
     else:
         print_plan(planned, output.console(), chosen.notes)
-    return 0 if planned.applies else FOUND
+    return FOUND if args.check and not planned.applies else 0
 
 
 def plan_options(args: argparse.Namespace) -> Any:
