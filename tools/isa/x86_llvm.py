@@ -1,0 +1,160 @@
+"""Encodings of x86-64 as LLVM's TableGen records describe them.
+
+``llvm-tblgen --dump-json -I llvm/include -I llvm/lib/Target/X86 X86.td`` writes the records.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tools.isa import x86_forms as forms
+from tools.isa import x86_sets
+from tools.isa.x86_forms import Form, Operands, Use
+
+_MAPS = {
+    "OB": 0, "TB": 1, "T8": 2, "TA": 3, "T_MAP4": 4, "T_MAP5": 5, "T_MAP6": 6, "T_MAP7": 7,
+    "XOP8": 0, "XOP9": 1, "XOPA": 2, "ThreeDNow": 0,
+}  # fmt: skip
+_KINDS = {"EncNormal": "legacy", "EncVEX": "vex", "EncXOP": "xop", "EncEVEX": "evex"}
+_PREFIXES = {"PS": 0, "PD": 1, "XS": 2, "XD": 3}
+_IMMEDIATES = {
+    "Imm8": 1, "Imm8PCRel": 1, "Imm8Reg": 1, "Imm16": 2, "Imm32": 4, "Imm32S": 4,
+    "Imm32PCRel": 4, "Imm64": 8, "Imm16PCRel": 2,
+}  # fmt: skip
+_SKIPPED = {"Pseudo", "PrefixByte"}
+
+
+def read(path: Path) -> Iterator[Form]:
+    """Return every encoding of 64-bit mode beyond the legacy ones, which iced-x86 has all of."""
+    merged: dict[Form, list[bool]] = defaultdict(lambda: [False, False])
+    variants: dict[Form, Operands] = {}
+    for record in _records(path):
+        for form in _forms(record):
+            key = _without_flags(form)
+            if form.mask & forms.IS_REGISTER:
+                merged[key][bool(form.value & forms.IS_REGISTER)] = True
+            else:
+                merged[key] = [True, True]
+            before = variants.get(key)
+            variants[key] = _union(before, form.operands) if before else form.operands
+    for key, (memory, register) in merged.items():
+        one = replace(key, operands=variants[key], use=_use(key, memory))
+        if memory and register:
+            yield one
+        else:
+            yield one.within(forms.IS_REGISTER, forms.IS_REGISTER * register)
+
+
+def _use(form: Form, memory: bool) -> Use:
+    return Use.LOAD if memory and form.operands.modrm else Use.PLAIN
+
+
+def _without_flags(form: Form) -> Form:
+    o, anything = form.operands, ~forms.IS_REGISTER
+    plain = Operands(o.modrm, o.immediate, no_vvvv=o.no_vvvv)
+    return replace(form, operands=plain, mask=form.mask & anything, value=form.value & anything)
+
+
+def _union(a: Operands, b: Operands) -> Operands:
+    return replace(
+        a, broadcast=a.broadcast or b.broadcast, rounding=a.rounding or b.rounding,
+        masked=a.masked or b.masked, zeroed=a.zeroed or b.zeroed,
+    )  # fmt: skip
+
+
+def _records(path: Path) -> Iterator[Mapping[str, Any]]:
+    table = json.loads(path.read_bytes())
+    for name in table["!instanceof"]["X86Inst"]:
+        record = table[name]
+        form = _name(record["Form"])
+        shown = not record["isCodeGenOnly"] or record["ForceDisassemble"]
+        if shown and form not in _SKIPPED and not record["isPseudo"]:
+            predicates = [_name(p) for p in record["Predicates"]]
+            if "Not64BitMode" not in predicates and "In32BitMode" not in predicates:
+                yield record
+
+
+def _name(value: Any) -> str:
+    return str(value["def"]) if isinstance(value, dict) else ""
+
+
+def _forms(record: Mapping[str, Any]) -> Iterator[Form]:
+    kind, form = _KINDS[_name(record["OpEnc"])], _name(record["Form"])
+    if kind == "legacy":
+        return
+    opcode = sum(bit << n for n, bit in enumerate(record["Opcode"]) if isinstance(bit, int))
+    is_apx = _name(record["OpMap"]) == "T_MAP4"
+    mnemonic = _mnemonic(record["AsmString"])
+    mask, value = _pattern(form, record, is_apx)
+    needs = x86_sets.from_llvm(_name(p) for p in record["Predicates"])
+    if kind == "evex" and ("GPR" in needs or is_apx or _is_promoted(record)):
+        needs = "+".join(sorted({"apx-f", *filter(None, needs.split("+"))}))
+    prefix = _PREFIXES.get(_name(record["OpPrefix"]), 0)
+    width = frozenset((0, 1)) if record["IgnoresW"] else frozenset((int(record["hasREX_W"]),))
+    for step in range(_opcodes(form)):
+        yield Form(
+            kind, _MAPS[_name(record["OpMap"])], opcode + step, frozenset((prefix,)), mask, value,
+            _operands(record, form, is_apx), needs, mnemonic, False,
+            Use.PLAIN, width, _lengths(record), rank=-200 + bin(mask).count("1"),
+        )  # fmt: skip
+
+
+def _is_promoted(record: Mapping[str, Any]) -> bool:
+    """Whether a VEX instruction of general, mask or tile registers got an EVEX encoding."""
+    return any(_name(p) == "HasEGPR" for p in record["Predicates"])
+
+
+def _mnemonic(text: str) -> str:
+    word = re.split(r"[\s]", text, maxsplit=1)[0]
+    word = re.sub(r"\$\{cond\}|\$cond", "cc", word)
+    return re.sub(r"\{[^}]*\}", "", word).lower()
+
+
+def _opcodes(form: str) -> int:
+    return 16 if form.endswith("CC") or form == "AddCCFrm" else 8 if form == "AddRegFrm" else 1
+
+
+def _lengths(record: Mapping[str, Any]) -> frozenset[int]:
+    if record["ignoresVEX_L"]:
+        return frozenset(range(4))
+    return frozenset((2 if record["hasEVEX_L2"] else int(record["hasVEX_L"]),))
+
+
+def _pattern(form: str, record: Mapping[str, Any], is_apx: bool) -> tuple[int, int]:
+    """Return what ModRM and, in map 4, the bits ND and NF must be."""
+    mask = value = 0
+    if is_apx and not record["hasTwoConditionalOps"]:
+        mask = forms.B | forms.NF
+        value = forms.B * record["hasEVEX_B"] | forms.NF * record["hasEVEX_NF"]
+    if fixed := re.fullmatch(r"MRM_([0-9A-F]{2})", form):
+        low = int(fixed[1], 16)
+        return mask | 0x7F, value | low & 0x3F | forms.IS_REGISTER
+    if group := re.fullmatch(r"MRM([0-7])([mrX])", form):
+        mask, value = mask | forms.REG, value | int(group[1]) << 3
+    if form == "MRMr0":
+        return mask | forms.RM | forms.IS_REGISTER, value | forms.IS_REGISTER
+    if re.fullmatch(r"MRM([0-7X]r|[0-7]X|XrCC|(Src|Dest)Reg.*)", form):
+        mask, value = mask | forms.IS_REGISTER, value | forms.IS_REGISTER
+    elif form.startswith("MRM"):
+        mask |= forms.IS_REGISTER
+    if form.endswith("FSIB"):
+        mask, value = mask | forms.RM, value | 4
+    return mask, value
+
+
+def _operands(record: Mapping[str, Any], form: str, is_apx: bool) -> Operands:
+    return Operands(
+        form.startswith("MRM"),
+        _IMMEDIATES.get(_name(record["ImmT"]), 0),
+        no_vvvv=not record["hasVEX_4V"] and not record["hasTwoConditionalOps"],
+        broadcast=bool(record["hasEVEX_B"] and not re.search("Reg|r$", form)) or is_apx,
+        rounding=bool(record["hasEVEX_B"] and re.search("Reg|r$", form)) or is_apx,
+        masked=bool(record["hasEVEX_K"] or record["hasEVEX_NF"]) or is_apx,
+        zeroed=bool(record["hasEVEX_Z"]),
+    )
