@@ -53,7 +53,7 @@ class Tables:
 
     def add(self, number: int, opcodes: Mapping[int, Sequence[Form]]) -> None:
         """Build one row; equal ones are kept once."""
-        row = [self._cell(number, op, opcodes.get(op, ())) for op in range(256)]
+        row = [self._decide(opcodes.get(op, ()), 0) for op in range(256)]
         for op in ESCAPES.get(number >> 2, ()) if number < forms.FIRST["rex2"] else ():
             row[op] |= NODE
         found = tuple(row)
@@ -61,12 +61,6 @@ class Tables:
             self._known[found] = len(self.cells)
             self.cells.append(found)
         self.rows[number] = self._known[found]
-
-    def _cell(self, number: int, opcode: int, candidates: Sequence[Form]) -> int:
-        made = self._decide(candidates, 0)
-        if number == 1 and not made & NODE and made >> 16 & 15 in (2, 3):
-            return self._node(0, 0, [made])  # with REX.W the immediate is longer
-        return made
 
     def _decide(self, candidates: Sequence[Form], seen: int) -> int:
         if not candidates:

@@ -62,12 +62,14 @@ static void x86_sweep(const uint8_t *code, int64_t size, int64_t at, struct tall
         word >>= 8 * has_rex;
         unsigned two = (word & 0xff) == 0x0f;
         word >>= 8 * two;
-        uint32_t cell = x86_fast[4 * two + (lead & 3)][word & 0xff];
-        unsigned operand = x86_modrm[word >> 8 & 0xff];
+        unsigned row = 4 * two + (lead & 3), modrm = word >> 8 & 0xff;
+        uint32_t cell = x86_fast[row][word & 0xff];
+        unsigned known = x86_fast_fields[row][word & 0xff] >> ((modrm >> 3 & 7) + 8 * (modrm >= 0xc0));
+        unsigned operand = x86_modrm[modrm];
         operand = (operand & 0x7f) + 4 * (operand >> 7 & ((word >> 16 & 7) == 5));
         length += has_rex + two + (operand & -(cell >> 20 & 1)) + (cell >> 16 & 15);
         length += 4 * (cell >> 21 & wide);
-        if (cell & CELL_NODE) {
+        if (!(known & 1)) {
             uint8_t first = code[i];
             if (first == 0xc5 || first == 0xc4)
                 i += count_vex(t, code + i, at + i);
@@ -78,13 +80,8 @@ static void x86_sweep(const uint8_t *code, int64_t size, int64_t at, struct tall
             continue;
         }
         uint16_t group = (uint16_t)cell;
-        if (group) {
-            if (group == ENTRY_BAD) {
-                count_bad(t, at + i++, 1);
-                continue;
-            }
+        if (group)
             count_class(t, group, at + i);
-        }
         decoded++;
         i += length;
     }

@@ -41,7 +41,10 @@ struct instruction {
 };
 
 static uint32_t x86_cells[X86_ROWS][256];
+/* What most code needs of the first rows: the commonest cell, what each opcode does to the flow
+ * left out, and for which reg fields, of memory and of registers, it holds. */
 static uint32_t x86_fast[X86_FAST_ROWS][256];
+static uint16_t x86_fast_fields[X86_FAST_ROWS][256];
 static uint8_t x86_modrm[256]; /* bytes from ModRM to the displacement's end; 80: see the SIB */
 static uint8_t x86_lead[256];  /* a prefix: 8 and the number of the mandatory prefix */
 
@@ -61,23 +64,6 @@ static void prepare_modrm(void)
             size += 1 + (mode == 0 ? 0x80 : 0);
         x86_modrm[i] = (uint8_t)size;
     }
-}
-
-static void x86_prepare(void)
-{
-    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
-    uint32_t *cell = x86_cells[0];
-    for (size_t i = 0; i < sizeof x86_cell_runs / sizeof *x86_cell_runs; i += 2)
-        for (uint32_t n = x86_cell_runs[i]; n; n--)
-            *cell++ = x86_cell_runs[i + 1];
-    for (int i = 0; i < X86_FAST_ROWS; i++)
-        memcpy(x86_fast[i], x86_cells[x86_rows[i]], sizeof x86_fast[i]);
-    for (size_t i = 0; i < sizeof prefixes; i++)
-        x86_lead[prefixes[i]] = 8;
-    x86_lead[0x66] |= 1;
-    x86_lead[0xf3] |= 2;
-    x86_lead[0xf2] |= 3;
-    prepare_modrm();
 }
 
 static inline unsigned operand_bytes(const uint8_t *modrm)
@@ -100,6 +86,67 @@ static inline uint32_t x86_decide(uint32_t cell, unsigned context)
         cell = x86_entries[node->offset + (context >> node->shift & node->mask)];
     }
     return cell;
+}
+
+/* MOV from or to an address that the instruction holds whole: prefix 67 shortens it. */
+static inline int has_far_offset(unsigned opcode)
+{
+    return (opcode & 0xfc) == 0xa0;
+}
+
+/* What a cell says of length and class for one reg field; CELL_NODE where it depends on more. */
+static uint32_t decide_field(uint32_t cell, unsigned field)
+{
+    const uint32_t counted = 0xffffff;
+    unsigned modrm = (field & 7) << 3 | (field & 8 ? 0xc0 : 0);
+    uint32_t first = x86_decide(cell, x86_context((uint8_t)modrm, 0, 0)) & counted;
+    for (unsigned rm = 0; rm < 8; rm++)
+        for (unsigned wide = 0; wide < 2; wide++)
+            if ((x86_decide(cell, x86_context((uint8_t)(modrm | rm), 0, wide)) & counted) != first)
+                return CELL_NODE;
+    return first;
+}
+
+static void prepare_fast(unsigned row, unsigned opcode)
+{
+    uint32_t cell = x86_cells[x86_rows[row]][opcode], fields[16];
+    int is_escape = cell & CELL_NODE && (uint16_t)cell == ENTRY_BAD;
+    is_escape |= row < 4 && has_far_offset(opcode);
+    for (unsigned f = 0; f < 16; f++) {
+        fields[f] = is_escape ? CELL_NODE : decide_field(cell, f);
+        int cut = row == 1 && (fields[f] >> 16 & 15) == 2; /* longer with REX.W */
+        if (cut || (uint16_t)fields[f] == ENTRY_BAD)
+            fields[f] = CELL_NODE;
+    }
+    int best = 0;
+    for (unsigned f = 0; f < 16; f++) {
+        unsigned fits = 0;
+        for (unsigned g = 0; g < 16; g++)
+            fits |= (unsigned)(fields[g] == fields[f] && !(fields[f] & CELL_NODE)) << g;
+        if (__builtin_popcount(fits) > best) {
+            best = __builtin_popcount(fits);
+            x86_fast[row][opcode] = fields[f];
+            x86_fast_fields[row][opcode] = (uint16_t)fits;
+        }
+    }
+}
+
+static void x86_prepare(void)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    uint32_t *cell = x86_cells[0];
+    for (size_t i = 0; i < sizeof x86_cell_runs / sizeof *x86_cell_runs; i += 2)
+        for (uint32_t n = x86_cell_runs[i]; n; n--)
+            *cell++ = x86_cell_runs[i + 1];
+    for (size_t i = 0; i < sizeof prefixes; i++)
+        x86_lead[prefixes[i]] = 8;
+    x86_lead[0x66] |= 1;
+    x86_lead[0xf3] |= 2;
+    x86_lead[0xf2] |= 3;
+    prepare_modrm();
+    for (unsigned row = 0; row < X86_FAST_ROWS; row++)
+        for (unsigned opcode = 0; opcode < 256; opcode++)
+            prepare_fast(row, opcode);
 }
 
 static inline uint32_t x86_cell(unsigned row, uint8_t opcode)
@@ -225,7 +272,7 @@ static inline void x86_legacy(struct instruction *o, const uint8_t *code, unsign
     }
     uint32_t cell = x86_cell(map * 4 + prefix, code[at]);
     cell = x86_decide(cell, x86_context(code[at + 1], 0, wide));
-    if (!map && short_address && (code[at] & 0xfc) == 0xa0)
+    if (!map && short_address && has_far_offset(code[at]))
         cell -= 4 << 16; /* the address is the immediate */
     x86_finish(o, code, at + 1, cell, wide);
 }
