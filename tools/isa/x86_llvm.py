@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,62 @@ _IMMEDIATES = {
 _SKIPPED = {"Pseudo", "PrefixByte"}
 
 
+@dataclass(frozen=True)
+class _Record:
+    """One record's encoding, and the roles that its set is taken from others for."""
+
+    form: Form
+    no_flags: bool  #: APX's NF
+    rounds: bool  #: EVEX b with a register: its length says how to round
+
+    @property
+    def name(self) -> tuple[Any, ...]:
+        """What it shares with the records that differ in these roles."""
+        f = self.form
+        return (f.kind, f.map, f.opcode, f.prefixes, f.widths, f.mnemonic)
+
+
 def read(path: Path) -> Iterator[Form]:
-    """Return every encoding of 64-bit mode beyond the legacy ones, which iced-x86 has all of."""
-    merged: dict[Form, list[bool]] = defaultdict(lambda: [False, False])
+    """Return every encoding of 64-bit mode beyond the first legacy map."""
+    known = [made for record in _records(path) for made in _forms(record)]
+    sets = {r.name: r.form.needs for r in known if not (r.no_flags or r.rounds)}
+    known = [replace(r, form=replace(r.form, needs=sets.get(r.name, r.form.needs)))
+             if r.no_flags else r for r in known]  # fmt: skip
+    rounding = {r.name for r in known if r.rounds}
+    plain = [r for r in known if not r.rounds]
+    wide = {r.name for r in plain if 2 in r.form.lengths}
+    yield from _merged(
+        made for r in plain for made in _with_rounding(r.form, r.name in rounding, r.name in wide)
+    )
+
+
+def _with_rounding(form: Form, rounds: bool, is_vector: bool) -> Iterator[Form]:
+    """The decoder looks an instruction that rounds up as one of 512 bits."""
+    able = replace(form, operands=replace(form.operands, rounding=True))
+    if not rounds:
+        yield form
+    elif 2 in form.lengths:
+        yield able
+    else:
+        yield form
+        if not is_vector:
+            yield replace(able, lengths=frozenset((2,))).within(forms.B, forms.B)
+
+
+def _merged(listed: Iterable[Form]) -> Iterator[Form]:
+    """Join the encodings that differ in what EVEX bits mean, or in register and memory."""
+    seen: dict[Form, list[bool]] = defaultdict(lambda: [False, False])
     variants: dict[Form, Operands] = {}
-    for record in _records(path):
-        for form in _forms(record):
-            key = _without_flags(form)
-            if form.mask & forms.IS_REGISTER:
-                merged[key][bool(form.value & forms.IS_REGISTER)] = True
-            else:
-                merged[key] = [True, True]
-            before = variants.get(key)
-            variants[key] = _union(before, form.operands) if before else form.operands
-    for key, (memory, register) in merged.items():
+    for form in listed:
+        key = _without_flags(form)
+        sides = (False, True)
+        if form.mask & forms.IS_REGISTER:
+            sides = (bool(form.value & forms.IS_REGISTER),)
+        for side in sides:
+            seen[key][side] = True
+        before = variants.get(key)
+        variants[key] = _union(before, form.operands) if before else form.operands
+    for key, (memory, register) in seen.items():
         one = replace(key, operands=variants[key], use=_use(key, memory))
         if memory and register:
             yield one
@@ -84,30 +126,45 @@ def _name(value: Any) -> str:
     return str(value["def"]) if isinstance(value, dict) else ""
 
 
-def _forms(record: Mapping[str, Any]) -> Iterator[Form]:
+def _forms(record: Mapping[str, Any]) -> Iterator[_Record]:
     kind, form = _KINDS[_name(record["OpEnc"])], _name(record["Form"])
-    if kind == "legacy":
+    map_ = _name(record["OpMap"])
+    if kind == "legacy" and map_ not in ("TB", "T8", "TA"):
         return
     opcode = sum(bit << n for n, bit in enumerate(record["Opcode"]) if isinstance(bit, int))
-    is_apx = _name(record["OpMap"]) == "T_MAP4"
+    is_apx, rounds = map_ == "T_MAP4", _rounds(record, form)
+    promoted = kind == "evex" and (is_apx or _is_promoted(record))
     mnemonic = _mnemonic(record["AsmString"])
-    mask, value = _pattern(form, record, is_apx)
+    mask, value = _pattern(form, record, promoted)
     needs = x86_sets.from_llvm(_name(p) for p in record["Predicates"])
-    if kind == "evex" and ("GPR" in needs or is_apx or _is_promoted(record)):
+    if promoted:
         needs = "+".join(sorted({"apx-f", *filter(None, needs.split("+"))}))
-    prefix = _PREFIXES.get(_name(record["OpPrefix"]), 0)
+    if kind == "legacy" and record["hasREX_W"]:
+        mask, value = mask | forms.W, value | forms.W
     width = frozenset((0, 1)) if record["IgnoresW"] else frozenset((int(record["hasREX_W"]),))
     for step in range(_opcodes(form)):
-        yield Form(
-            kind, _MAPS[_name(record["OpMap"])], opcode + step, frozenset((prefix,)), mask, value,
-            _operands(record, form, is_apx), needs, mnemonic, False,
+        made = Form(
+            kind, _MAPS[map_], opcode + step, _prefixes(record, kind), mask, value,
+            _operands(record, form, promoted), needs, mnemonic, False,
             Use.PLAIN, width, _lengths(record), rank=-200 + bin(mask).count("1"),
         )  # fmt: skip
+        yield _Record(made, bool(record["hasEVEX_NF"]), rounds and not is_apx)
+
+
+def _prefixes(record: Mapping[str, Any], kind: str) -> frozenset[int]:
+    prefix, size = _name(record["OpPrefix"]), _name(record["OpSize"])
+    if kind != "legacy" or prefix != "NoPrfx":
+        return frozenset((_PREFIXES.get(prefix, 0),))
+    return frozenset((1,)) if size == "OpSize16" else frozenset((0, 1, 2, 3))
+
+
+def _rounds(record: Mapping[str, Any], form: str) -> bool:
+    return bool(record["hasEVEX_B"] and re.search("Reg|r$", form))
 
 
 def _is_promoted(record: Mapping[str, Any]) -> bool:
     """Whether a VEX instruction of general, mask or tile registers got an EVEX encoding."""
-    return any(_name(p) == "HasEGPR" for p in record["Predicates"])
+    return bool(record["hasEVEX_NF"]) or any(_name(p) == "HasEGPR" for p in record["Predicates"])
 
 
 def _mnemonic(text: str) -> str:
@@ -126,10 +183,10 @@ def _lengths(record: Mapping[str, Any]) -> frozenset[int]:
     return frozenset((2 if record["hasEVEX_L2"] else int(record["hasVEX_L"]),))
 
 
-def _pattern(form: str, record: Mapping[str, Any], is_apx: bool) -> tuple[int, int]:
-    """Return what ModRM and, in map 4, the bits ND and NF must be."""
+def _pattern(form: str, record: Mapping[str, Any], promoted: bool) -> tuple[int, int]:
+    """Return what ModRM and, of instructions that APX brought, the bits ND and NF must be."""
     mask = value = 0
-    if is_apx and not record["hasTwoConditionalOps"]:
+    if promoted and not record["hasTwoConditionalOps"]:
         mask = forms.B | forms.NF
         value = forms.B * record["hasEVEX_B"] | forms.NF * record["hasEVEX_NF"]
     if fixed := re.fullmatch(r"MRM_([0-9A-F]{2})", form):
@@ -148,13 +205,14 @@ def _pattern(form: str, record: Mapping[str, Any], is_apx: bool) -> tuple[int, i
     return mask, value
 
 
-def _operands(record: Mapping[str, Any], form: str, is_apx: bool) -> Operands:
+def _operands(record: Mapping[str, Any], form: str, promoted: bool) -> Operands:
+    has_vvvv = record["hasVEX_4V"] or record["hasTwoConditionalOps"] or "4VOp3" in form
+    is_evex = _name(record["OpEnc"]) == "EncEVEX"
     return Operands(
         form.startswith("MRM"),
         _IMMEDIATES.get(_name(record["ImmT"]), 0),
-        no_vvvv=not record["hasVEX_4V"] and not record["hasTwoConditionalOps"],
-        broadcast=bool(record["hasEVEX_B"] and not re.search("Reg|r$", form)) or is_apx,
-        rounding=bool(record["hasEVEX_B"] and re.search("Reg|r$", form)) or is_apx,
-        masked=bool(record["hasEVEX_K"] or record["hasEVEX_NF"]) or is_apx,
+        no_vvvv=not has_vvvv and _name(record["OpEnc"]) != "EncNormal",
+        broadcast=is_evex and bool(record["hasEVEX_B"]) and not _rounds(record, form),
+        masked=bool(record["hasEVEX_K"]) or promoted,
         zeroed=bool(record["hasEVEX_Z"]),
     )

@@ -105,6 +105,12 @@ def rex2(form: Form) -> Iterator[Form]:
             )
 
 
+def wide_over_16_bits(form: Form) -> Iterator[Form]:
+    """Return a 64-bit encoding of EVEX map 4 with the prefix that W overrides."""
+    if form.kind == "evex" and form.map == 4 and form.prefixes == {0} and 1 in form.widths:
+        yield replace(form, prefixes=frozenset((1,)), widths=frozenset((1,)), rank=form.rank - 100)
+
+
 def extended_classes(classes: Mapping[Key, int]) -> list[int]:
     """Return for each class the one of the same instruction with an extended register."""
     found = list(range(len(classes) + 1))
@@ -117,7 +123,8 @@ def extended_classes(classes: Mapping[Key, int]) -> list[int]:
 def all_forms(path: Path) -> list[Form]:
     """Return every encoding of both sources and of REX2."""
     known = [*x86_iced.read(), *x86_llvm.read(path)]
-    return [*known, *(made for form in known for made in rex2(form)), JMPABS]
+    derived = (made for form in known for rule in (rex2, wide_over_16_bits) for made in rule(form))
+    return [*known, *derived, JMPABS]
 
 
 def number_classes(listed: Iterable[Form]) -> dict[Key, int]:
