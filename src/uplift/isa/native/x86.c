@@ -105,14 +105,9 @@ static inline int64_t moved(int64_t at, int64_t by)
 
 static inline int64_t signed_bytes(const uint8_t *code, unsigned size)
 {
-    int8_t byte;
-    int32_t word;
-    if (size == 1) {
-        memcpy(&byte, code, 1);
-        return byte;
-    }
-    memcpy(&word, code, 4);
-    return word;
+    uint32_t word = 0;
+    memcpy(&word, code, size);
+    return (int32_t)(word << (32 - 8 * size)) >> (32 - 8 * size);
 }
 
 /* Where a relative branch leads: its immediate ends the instruction. */
