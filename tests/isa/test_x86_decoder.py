@@ -80,6 +80,9 @@ INSTRUCTIONS = [
     ("ldtilecfg (%rax)", "c4e2784900", "amx-tile", False),
     ("tdpfp16ps %tmm1,%tmm2,%tmm3", "c4e2735cda", "amx-fp16", False),
     ("tdpbf8ps %tmm1,%tmm2,%tmm3", "c4e570fdda", "amx-fp8", False),
+    ("tmmultf32ps %tmm4,%tmm5,%tmm6", "c4e25948f5", "amx-tf32", False),
+    ("blsr %r25d,%edx", "62da6c08f3c9", "apx-f+bmi1", False),
+    ("pushp %rax", "d50850", "apx-f", False),
     ("add %r16,%rax", "d54801c0", "apx-f", False),
     ("add %rax,%rbx,%rcx", "62f4f41801c3", "apx-f", False),
     ("{nf} add %rax,%rbx", "62f4fc0c01c3", "apx-f", False),
@@ -148,6 +151,17 @@ def test_every_instruction_has_its_set_and_is_known_harmless_or_not() -> None:
     ]
 
 
+def test_a_class_is_called_as_assemblers_call_it() -> None:
+    names = classes("x86")
+    shown = {text.split()[0]: names[class_of(bytes.fromhex(code))].instruction
+             for text, code, isa_set, _ in INSTRUCTIONS if isa_set.startswith(("avx", "apx-f"))}  # fmt: skip
+    assert shown.pop("ccmpne") == "ccmpcc"
+    assert shown.pop("cfcmovne") == "cfcmovcc"
+    assert shown.pop("{nf}") == "add"
+    assert shown.pop("{vex}") == "vpdpbusd"
+    assert all(text == name for text, name in shown.items())
+
+
 def test_instructions_in_a_row_keep_their_lengths() -> None:
     code = bytes.fromhex("".join(code for _, code, _, _ in INSTRUCTIONS))
     assert list(x86.lengths(code)) == [len(code) // 2 for _, code, _, _ in INSTRUCTIONS]
@@ -163,6 +177,7 @@ def test_a_reserved_encoding_is_no_instruction(why: str) -> None:
     [
         ("6681c33412", 5),  # add $0x1234,%bx
         ("664881c378563412", 8),  # add $0x12345678,%rbx: W overrides 66
+        ("66f3c7016400", 6),  # xrelease movw $0x64,(%rcx): 66 counts beside F3
         ("b878563412", 5),
         ("48b88877665544332211", 10),
         ("a18877665544332211", 9),  # mov with an address of 8 bytes

@@ -89,7 +89,7 @@ def _in_modrm(info: Any, operands: list[str]) -> bool:
 
 def _rank(info: Any, mask: int) -> int:
     rank = bin(mask).count("1") + 16 * (info.mandatory_prefix > 1)
-    return rank - 64 * bool(info.is_reserved_nop)
+    return rank - 1000 * bool(info.is_reserved_nop)
 
 
 def _prefixes(info: Any) -> frozenset[int]:

@@ -27,6 +27,8 @@ _IMMEDIATES = {
     "Imm8": 1, "Imm8PCRel": 1, "Imm8Reg": 1, "Imm16": 2, "Imm32": 4, "Imm32S": 4,
     "Imm32PCRel": 4, "Imm64": 8, "Imm16PCRel": 2,
 }  # fmt: skip
+#: Sets that the records lack: of MSRs named by an immediate.
+_SETS = {"wrmsrns": "msr-imm", "rdmsr": "msr-imm"}
 _SKIPPED = {"Pseudo", "PrefixByte"}
 
 
@@ -139,14 +141,19 @@ def _forms(record: Mapping[str, Any]) -> Iterator[_Record]:
     needs = x86_sets.from_llvm(_name(p) for p in record["Predicates"])
     if promoted:
         needs = "+".join(sorted({"apx-f", *filter(None, needs.split("+"))}))
+    if mnemonic in _SETS:
+        needs = _SETS[mnemonic] + ("+apx-f" if promoted else "")
+    if kind == "legacy" and not needs:
+        return
     if kind == "legacy" and record["hasREX_W"]:
         mask, value = mask | forms.W, value | forms.W
+    benign = kind == "legacy" and x86_sets.harmless(mnemonic)
     width = frozenset((0, 1)) if record["IgnoresW"] else frozenset((int(record["hasREX_W"]),))
     for step in range(_opcodes(form)):
         made = Form(
             kind, _MAPS[map_], opcode + step, _prefixes(record, kind), mask, value,
-            _operands(record, form, promoted), needs, mnemonic, False,
-            Use.PLAIN, width, _lengths(record), rank=-200 + bin(mask).count("1"),
+            _operands(record, form, promoted), needs, mnemonic, benign, Use.PLAIN, width,
+            _lengths(record), rank=-200 + bin(mask).count("1"),
         )  # fmt: skip
         yield _Record(made, bool(record["hasEVEX_NF"]), rounds and not is_apx)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 _BASE = """
     INTEL8086 INTEL186 INTEL286 INTEL386 INTEL486 X64 FPU FPU287 FPU387 CMOV CX8 CPUID FXSR MMX
-    SSE SSE2 MSR TSC SYSCALL SEP RDPMC CLFSH MULTIBYTENOP PAUSE OSS SMM
+    SSE SSE2 MSR TSC SYSCALL SEP RDPMC CLFSH MULTIBYTENOP PAUSE SMM
     HasSSE1 UseSSE1 HasSSE2 UseSSE2 HasMMX HasX87 HasCMOV HasCX8 HasFXSR HasCLFLUSH HasMFence
     HasSSEPrefetch FPStackf32 FPStackf64
 """
@@ -23,7 +23,7 @@ _ICED = {
     "CET_SS": "shstk", "CMPXCHG16B": "cx16", "D3NOW": "3dnow", "D3NOWEXT": "3dnowp",
     "HLE_OR_RTM": "rtm", "MONITORX": "mwaitx", "PCLMULQDQ": "pclmul", "PREFETCHITI": "prefetchi",
     "PREFETCHW": "prfchw", "RAO_INT": "raoint", "RDRAND": "rdrnd", "SEV_ES": "sev-es",
-    "SEV_SNP": "sev-snp", "SGX1": "sgx", "SKINIT_OR_SVM": "svm", "SSE4_1": "sse4.1",
+    "SEV_SNP": "sev-snp", "SGX1": "sgx", "OSS": "sgx", "SKINIT_OR_SVM": "svm", "SSE4_1": "sse4.1",
     "SSE4_2": "sse4.2", "PADLOCK_ACE": "padlock", "PADLOCK_PHE": "padlock",
     "PADLOCK_PMM": "padlock", "PADLOCK_RNG": "padlock", "PADLOCK_GMI": "padlock-gmi",
     "PADLOCK_UNDOC": "padlock", "AMX_BF16": "amx-bf16", "AMX_COMPLEX": "amx-complex",

@@ -3,7 +3,7 @@
     python -m tools.isa.x86_tables X86.json
 
 iced-x86 gives the encodings up to 2024; LLVM's records (see :mod:`tools.isa.x86_llvm`) give APX,
-AVX10.2 and the later AMX sets. Where both know one, iced-x86 decides.
+AVX10.2 and the later AMX sets. Where both know one, iced-x86 decides; some are written by hand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.isa import decoder_data, x86_iced, x86_llvm
+from tools.isa import decoder_data, x86_by_hand, x86_iced, x86_llvm
 from tools.isa import x86_forms as forms
 from tools.isa.x86_forms import BAD, NODE, ROWS, Form, Operands, Use
 
@@ -33,10 +33,6 @@ ESCAPES = {
 }  # fmt: skip
 #: Rows of sixteen opcodes that REX2 makes undefined.
 NOT_IN_REX2 = {0: (0x4, 0x7, 0xA, 0xE), 1: (0x3, 0x8)}
-JMPABS = Form(
-    "rex2", 0, 0xA1, frozenset((0,)), forms.W, 0, Operands(False, 8), "apx-f", "jmpabs", False,
-    Use.JUMP_ABSOLUTE, rank=500,
-)  # fmt: skip
 
 
 class Tables:
@@ -100,9 +96,18 @@ def rex2(form: Form) -> Iterator[Form]:
     if form.kind == "legacy" and form.map < 2 and form.opcode not in ESCAPES[form.map]:
         saves = form.mnemonic.startswith(("xsave", "xrstor"))
         if form.opcode >> 4 not in NOT_IN_REX2[form.map] and not saves:
-            yield replace(
-                form, kind="rex2", needs=with_extended_registers(form.needs), benign=False
-            )
+            needs = with_extended_registers(form.needs)
+            made = replace(form, kind="rex2", needs=needs, benign=False)
+            yield made
+            if form.map == 0 and form.opcode >> 4 == 5:  # with W they come in pairs: PPX
+                yield replace(made.within(forms.W, forms.W), mnemonic=f"{form.mnemonic}p", rank=99)
+
+
+def promoted(form: Form, sets: Mapping[str, str]) -> Form:
+    """Return an EVEX encoding that has no set of its own with the older one's, and APX."""
+    if form.kind == "evex" and form.needs in ("", "apx-f"):
+        return replace(form, needs=with_extended_registers(sets.get(form.mnemonic, "")))
+    return form
 
 
 def wide_over_16_bits(form: Form) -> Iterator[Form]:
@@ -122,9 +127,11 @@ def extended_classes(classes: Mapping[Key, int]) -> list[int]:
 
 def all_forms(path: Path) -> list[Form]:
     """Return every encoding of both sources and of REX2."""
-    known = [*x86_iced.read(), *x86_llvm.read(path)]
+    older = list(x86_iced.read())
+    sets = {form.mnemonic: form.needs for form in older if form.kind in ("legacy", "vex")}
+    known = [*older, *(promoted(form, sets) for form in x86_llvm.read(path))]
     derived = (made for form in known for rule in (rex2, wide_over_16_bits) for made in rule(form))
-    return [*known, *derived, JMPABS]
+    return [*known, *derived, *x86_by_hand.read()]
 
 
 def number_classes(listed: Iterable[Form]) -> dict[Key, int]:

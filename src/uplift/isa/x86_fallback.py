@@ -103,7 +103,7 @@ class _Reader:
     def __init__(self, code: bytes) -> None:
         self.code = code
         self.rex = self.prefix = 0
-        self.thread = self.short = False
+        self.thread = self.short_address = self.short = False
 
     def run(self) -> Instruction:
         at, locked = self._prefixes()
@@ -130,13 +130,13 @@ class _Reader:
                 self.rex = byte
                 continue
             if byte not in _LEGACY:
-                self.prefix = repeat or self.prefix
+                self.prefix = repeat or int(self.short)
                 return at, bool(locked)
             self.rex = 0
             repeat = {0xF3: 2, 0xF2: 3}.get(byte, repeat)
-            self.prefix |= byte == 0x66
+            self.short |= byte == 0x66
             self.thread |= byte & 0xFE == 0x64
-            self.short |= byte == 0x67
+            self.short_address |= byte == 0x67
             locked |= byte == 0xF0
         return LONGEST, bool(locked)
 
@@ -148,12 +148,16 @@ class _Reader:
             at += kind > 1
             if kind == 1 and code[at] == 0x0F:
                 return self._3dnow(at + 1)
-        elif prefix == 1 and wide:
-            prefix = 0  # REX.W overrides the operand size
+        else:
+            prefix = self._prefix_of_map_0(wide)
         cell = _tables().cell(kind * 4 + prefix, code[at], _context(code[at + 1], 0, wide))
-        if not kind and self.short and code[at] & 0xFC == 0xA0:
+        if not kind and self.short_address and code[at] & 0xFC == 0xA0:
             cell -= 4 << 16  # the address is the immediate
         return _finished(code, at + 1, cell, wide)._replace(indexed=bool(self.rex & 2))
+
+    def _prefix_of_map_0(self, wide: int) -> int:
+        """66 halves the operands there, unless W doubles them; F2 and F3 repeat."""
+        return int(not wide) if self.short else self.prefix
 
     def _3dnow(self, at: int) -> Instruction:
         suffix = at + _operand_bytes(self.code, at)
@@ -163,10 +167,9 @@ class _Reader:
         return found._replace(length=suffix + 1, indexed=bool(self.rex & 2))
 
     def _rex2(self, at: int) -> Instruction:
-        bits, prefix = self.code[at + 1], self.prefix
+        bits = self.code[at + 1]
         wide, kind = bits >> 3 & 1, bits >> 7
-        if not kind and prefix == 1 and wide:
-            prefix = 0
+        prefix = self.prefix if kind else self._prefix_of_map_0(wide)
         context = _context(self.code[at + 3], 0, wide)
         cell = _tables().cell(_REX2 + kind * 4 + prefix, self.code[at + 2], context)
         return _finished(self.code, at + 3, cell, wide)._replace(indexed=bool(bits & 0x22))

@@ -233,11 +233,18 @@ static inline void x86_evex(struct instruction *o, const uint8_t *code, unsigned
         o->group = x86_extended[o->group];
 }
 
-static inline void x86_rex2(struct instruction *o, const uint8_t *code, unsigned at, unsigned prefix)
+/* In map 0 prefix 66 halves the operands, unless W doubles them; F2 and F3 repeat. */
+static inline unsigned prefix_of_map_0(unsigned prefix, int is_short, unsigned wide)
+{
+    return is_short ? !wide : prefix;
+}
+
+static inline void x86_rex2(struct instruction *o, const uint8_t *code, unsigned at, unsigned prefix,
+                            int is_short)
 {
     unsigned bits = code[at + 1], wide = bits >> 3 & 1, map = bits >> 7;
-    if (!map && prefix == 1 && wide)
-        prefix = 0;
+    if (!map)
+        prefix = prefix_of_map_0(prefix, is_short, wide);
     uint32_t cell = x86_cell(ROW_REX2 + map * 4 + prefix, code[at + 2]);
     cell = x86_decide(cell, x86_context(code[at + 3], 0, wide));
     o->index_high = (bits & 0x22) != 0;
@@ -255,7 +262,7 @@ static inline void x86_3dnow(struct instruction *o, const uint8_t *code, unsigne
 }
 
 static inline void x86_legacy(struct instruction *o, const uint8_t *code, unsigned at, unsigned prefix,
-                              unsigned rex, int short_address)
+                              int is_short, unsigned rex, int short_address)
 {
     unsigned map = 0, wide = rex >> 3 & 1;
     o->index_high = rex >> 1 & 1;
@@ -267,8 +274,8 @@ static inline void x86_legacy(struct instruction *o, const uint8_t *code, unsign
             x86_3dnow(o, code, at + 1);
             return;
         }
-    } else if (prefix == 1 && wide) {
-        prefix = 0; /* REX.W overrides the operand size */
+    } else {
+        prefix = prefix_of_map_0(prefix, is_short, wide);
     }
     uint32_t cell = x86_cell(map * 4 + prefix, code[at]);
     cell = x86_decide(cell, x86_context(code[at + 1], 0, wide));
@@ -281,8 +288,8 @@ static inline void x86_legacy(struct instruction *o, const uint8_t *code, unsign
 static inline struct instruction x86_decode(const uint8_t *code)
 {
     struct instruction o = {CELL_NODE, ENTRY_BAD, 0, 0, 0, 0};
-    unsigned at = 0, rex = 0, prefix = 0, repeat = 0, lock = 0;
-    int short_address = 0;
+    unsigned at = 0, rex = 0, repeat = 0, lock = 0;
+    int is_short = 0, short_address = 0;
     for (; at < X86_LONGEST; at++) {
         uint8_t byte = code[at];
         if ((byte & 0xf0) == 0x40) {
@@ -295,7 +302,7 @@ static inline struct instruction x86_decode(const uint8_t *code)
         rex = 0; /* it counts only right before the opcode */
         if (lead & 2)
             repeat = lead & 3;
-        prefix |= lead == 9;
+        is_short |= byte == 0x66;
         o.segment |= (byte & 0xfe) == 0x64;
         short_address |= byte == 0x67;
         lock |= byte == 0xf0;
@@ -303,8 +310,8 @@ static inline struct instruction x86_decode(const uint8_t *code)
     if (at >= X86_LONGEST)
         return o;
     uint8_t byte = code[at];
-    int plain = !(rex | prefix | repeat | lock);
-    prefix = repeat ? repeat : prefix;
+    int plain = !(rex | repeat | lock) && !is_short;
+    unsigned prefix = repeat ? repeat : (unsigned)is_short;
     if (byte == 0xc4 || byte == 0xc5) {
         if (plain)
             x86_vex(&o, code, at);
@@ -313,12 +320,12 @@ static inline struct instruction x86_decode(const uint8_t *code)
             x86_evex(&o, code, at);
     } else if (byte == 0xd5) {
         if (!rex)
-            x86_rex2(&o, code, at, prefix);
+            x86_rex2(&o, code, at, prefix, is_short);
     } else if (byte == 0x8f && (code[at + 1] & 0x1f) >= 8) {
         if (plain)
             x86_xop(&o, code, at);
     } else {
-        x86_legacy(&o, code, at, prefix, rex, short_address);
+        x86_legacy(&o, code, at, prefix, is_short, rex, short_address);
     }
     return o;
 }
