@@ -49,27 +49,12 @@ static inline int count_evex(struct tally *t, const uint8_t *code, int64_t at)
     return count_one(t, &found, at);
 }
 
-/* Most code has at most one prefix, REX, and an opcode of the first two maps that its tables know
- * the class and the operands of: those lengths are found without a branch. */
 static void x86_sweep(const uint8_t *code, int64_t size, int64_t at, struct tally *t)
 {
     int64_t i = 0, decoded = 0;
     while (i + X86_WINDOW <= size) {
-        uint64_t word = load64(code + i);
-        unsigned lead = x86_lead[word & 0xff], length = (lead >> 3) + 1;
-        word >>= lead & 8;
-        unsigned has_rex = (word & 0xf0) == 0x40, wide = (unsigned)(word >> 3) & has_rex;
-        word >>= 8 * has_rex;
-        unsigned two = (word & 0xff) == 0x0f;
-        word >>= 8 * two;
-        unsigned row = 4 * two + (lead & 3), modrm = word >> 8 & 0xff;
-        uint32_t cell = x86_fast[row][word & 0xff];
-        unsigned known = x86_fast_fields[row][word & 0xff] >> ((modrm >> 3 & 7) + 8 * (modrm >= 0xc0));
-        unsigned operand = x86_modrm[modrm];
-        operand = (operand & 0x7f) + 4 * (operand >> 7 & ((word >> 16 & 7) == 5));
-        length += has_rex + two + (operand & -(cell >> 20 & 1)) + (cell >> 16 & 15);
-        length += 4 * (cell >> 21 & wide);
-        if (!(known & 1)) {
+        struct quick q = x86_quick(code + i);
+        if (!(x86_fast_fields[q.row][q.opcode] >> q.field & 1)) {
             uint8_t first = code[i];
             if (first == 0xc5 || first == 0xc4)
                 i += count_vex(t, code + i, at + i);
@@ -79,11 +64,11 @@ static void x86_sweep(const uint8_t *code, int64_t size, int64_t at, struct tall
                 i += count_other(t, code + i, at + i);
             continue;
         }
-        uint16_t group = (uint16_t)cell;
+        uint16_t group = (uint16_t)q.cell;
         if (group)
             count_class(t, group, at + i);
         decoded++;
-        i += length;
+        i += q.length;
     }
     t->decoded += decoded;
     while (i < size) {
@@ -216,9 +201,25 @@ static void refer(const uint8_t *code, const struct instruction *i, int64_t at,
     }
 }
 
+/* Whether the quick tables say that nothing is referred to: the memory operand, if there is one,
+ * has a register in its address. */
+static inline int is_silent(const struct quick *q)
+{
+    unsigned form = q->modrm & 0xc7;
+    int may_be_fixed = form == 5 || (form == 4 && (q->sib & 7) == 5);
+    return x86_quiet_fields[q->row][q->opcode] >> q->field & 1 && !may_be_fixed;
+}
+
 static void x86_references(const uint8_t *code, int64_t size, int64_t at, struct reference_sink *sink)
 {
     for (int64_t i = 0; i < size;) {
+        if (i + X86_WINDOW <= size) {
+            struct quick q = x86_quick(code + i);
+            if (is_silent(&q)) {
+                i += q.length;
+                continue;
+            }
+        }
         struct instruction found = decode_within(code + i, size - i);
         if (found.group != ENTRY_BAD)
             refer(code + i, &found, at + i, sink);

@@ -45,6 +45,8 @@ static uint32_t x86_cells[X86_ROWS][256];
  * left out, and for which reg fields, of memory and of registers, it holds. */
 static uint32_t x86_fast[X86_FAST_ROWS][256];
 static uint16_t x86_fast_fields[X86_FAST_ROWS][256];
+/* Those among them that neither lead elsewhere nor ask what the processor is. */
+static uint16_t x86_quiet_fields[X86_FAST_ROWS][256];
 static uint8_t x86_modrm[256]; /* bytes from ModRM to the displacement's end; 80: see the SIB */
 static uint8_t x86_lead[256];  /* a prefix: 8 and the number of the mandatory prefix */
 
@@ -107,6 +109,13 @@ static uint32_t decide_field(uint32_t cell, unsigned field)
     return first;
 }
 
+static int is_quiet(uint32_t cell, unsigned field)
+{
+    unsigned modrm = (field & 7) << 3 | (field & 8 ? 0xc0 : 0);
+    enum use use = (enum use)(x86_decide(cell, x86_context((uint8_t)modrm, 0, 0)) >> 24 & 15);
+    return use == USE_PLAIN || use == USE_END || (use >= USE_ADDRESS && use <= USE_TEST);
+}
+
 static void prepare_fast(unsigned row, unsigned opcode)
 {
     uint32_t cell = x86_cells[x86_rows[row]][opcode], fields[16];
@@ -129,6 +138,9 @@ static void prepare_fast(unsigned row, unsigned opcode)
             x86_fast_fields[row][opcode] = (uint16_t)fits;
         }
     }
+    unsigned known = x86_fast_fields[row][opcode];
+    for (unsigned f = 0; f < 16; f++)
+        x86_quiet_fields[row][opcode] |= (uint16_t)((known >> f & 1 && is_quiet(cell, f)) << f);
 }
 
 static void x86_prepare(void)
@@ -147,6 +159,37 @@ static void x86_prepare(void)
     for (unsigned row = 0; row < X86_FAST_ROWS; row++)
         for (unsigned opcode = 0; opcode < 256; opcode++)
             prepare_fast(row, opcode);
+}
+
+/* What the quick tables say of an instruction; `field` is its bit in those of reg fields. */
+struct quick {
+    uint32_t cell;
+    unsigned length, row, opcode, modrm, sib, field;
+};
+
+/* Most code has at most one prefix, REX, and an opcode of the first two maps: lengths are found
+ * without a branch. */
+static inline struct quick x86_quick(const uint8_t *code)
+{
+    struct quick q;
+    uint64_t word = load64(code);
+    unsigned lead = x86_lead[word & 0xff];
+    word >>= lead & 8;
+    unsigned has_rex = (word & 0xf0) == 0x40, wide = (unsigned)(word >> 3) & has_rex;
+    word >>= 8 * has_rex;
+    unsigned two = (word & 0xff) == 0x0f;
+    word >>= 8 * two;
+    q.opcode = word & 0xff;
+    q.modrm = word >> 8 & 0xff;
+    q.sib = word >> 16 & 0xff;
+    q.row = 4 * two + (lead & 3);
+    q.cell = x86_fast[q.row][q.opcode];
+    q.field = (q.modrm >> 3 & 7) + 8 * (q.modrm >= 0xc0);
+    unsigned operand = x86_modrm[q.modrm];
+    operand = (operand & 0x7f) + 4 * (operand >> 7 & ((q.sib & 7) == 5));
+    q.length = 1 + (lead >> 3) + has_rex + two + (operand & -(q.cell >> 20 & 1));
+    q.length += (q.cell >> 16 & 15) + 4 * (q.cell >> 21 & wide);
+    return q;
 }
 
 static inline uint32_t x86_cell(unsigned row, uint8_t opcode)
