@@ -56,6 +56,7 @@ def write_data(arch: str, source: str, classes: Mapping[Key, int], table: Table)
 
 
 def classes_csv(source: str, classes: Mapping[Key, int]) -> str:
+    """Return the list of classes."""
     text = io.StringIO()
     text.write(f"# Facts (encodings, features) from {source}; made by tools/isa, do not edit.\n")
     rows = csv.writer(text, lineterminator="\n")
@@ -90,6 +91,7 @@ def _header(arch: str, source: str, table: Table, classes: int) -> Iterator[str]
 
 
 def runs(values: Iterable[int]) -> list[str]:
+    """Return how often and which value, pair after pair."""
     pairs = []
     for value, run in groupby(values):
         left = len(list(run))
@@ -100,6 +102,7 @@ def runs(values: Iterable[int]) -> list[str]:
 
 
 def c_array(name: str, items: list[str]) -> Iterator[str]:
+    """Return the lines of an array's definition."""
     yield f"{name} = {{"
     line = ""
     for item in items:
