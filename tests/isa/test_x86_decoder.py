@@ -191,6 +191,9 @@ def test_a_reserved_encoding_is_no_instruction(why: str) -> None:
         ("8b042578563412", 7),  # SIB without a base
         ("8b4424f8", 4),
         ("660f8200000000", 7),  # a near branch keeps 32 bits: Intel's reading
+        ("66e800000000", 6),
+        ("667400", 3),
+        ("0f204500", 3),  # mov %cr0,%rbp: the mode says nothing
         ("c8100001", 4),
         ("0f0f44240890", 6),  # 3DNow: the opcode is the last byte
     ],

@@ -97,6 +97,8 @@ def _prefixes(info: Any) -> frozenset[int]:
         return frozenset((max(info.mandatory_prefix - 1, 0),))
     if info.operand_size == 16:
         return frozenset((1,))
+    if info.force_op_size64 or info.intel_force_op_size64:
+        return frozenset((0, 1, 2, 3))
     if info.operand_size and not info.table:
         return frozenset((0, 2, 3))
     return frozenset((0, 1, 2, 3))
@@ -115,6 +117,8 @@ def _register_or_memory(operands: list[str], mask: int, value: int) -> tuple[int
 
 
 def _shape(info: Any, operands: list[str], mask: int) -> Operands:
+    if info.ignores_mod_bits:
+        return Operands(False, 1)  # MOV of control and debug registers: ModRM names two registers
     has_modrm = bool(mask & 0x7F) or any(
         o.endswith(("_REG", "_RM", "_OR_MEM", "_MEM", "_MPX", "STI_OPCODE", "KP1_REG"))
         or (o.startswith("MEM") and o != "MEM_OFFS") for o in operands
