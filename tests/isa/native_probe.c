@@ -1,6 +1,6 @@
 /* Prints what the native decoder of one architecture finds in a file, a line each.
  *
- * usage: native_probe aarch64|riscv64 FILE BASE SEED...
+ * usage: native_probe x86-64|aarch64|riscv64 FILE BASE SEED...
  * Built with AddressSanitizer by the tests: the code lies in a block of exactly its size. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "decode.h"
 #include "descent.h"
 
-static const struct arch_ops *const decoders[] = {&aarch64_ops, &riscv_ops};
+static const struct arch_ops *const decoders[] = {&x86_ops, &aarch64_ops, &riscv_ops};
 static int64_t counts[65536], firsts[65536];
 static uint16_t seen[65536];
 
@@ -63,7 +63,10 @@ int main(int argc, char **argv)
     FILE *file = argc > 3 ? fopen(argv[2], "rb") : NULL;
     if (!file || fseek(file, 0, SEEK_END))
         return 2;
-    const struct arch_ops *d = decoders[strcmp(argv[1], "aarch64") != 0];
+    const struct arch_ops *const *named = decoders;
+    while (strcmp((*named)->name, argv[1]))
+        named++;
+    const struct arch_ops *d = *named;
     int64_t size = ftell(file), base = strtoll(argv[3], NULL, 0);
     uint8_t *code = malloc((size_t)size + !size);
     rewind(file);

@@ -25,7 +25,8 @@ def build(folder: Path) -> Path:
     if not compiler:
         pytest.skip("no C compiler")
     program = folder / "native_probe"
-    sources = [Path(__file__).with_suffix(".c"), NATIVE / "aarch64.c", NATIVE / "riscv.c"]
+    decoders = [NATIVE / f"{name}.c" for name in ("x86", "aarch64", "riscv")]
+    sources = [Path(__file__).with_suffix(".c"), *decoders]
     command = [compiler, *FLAGS, "-I", NATIVE, *sources, "-o", program]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if "sanitize" in built.stderr or "asan" in built.stderr:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import uplift
-from uplift.isa import aarch64_fallback, riscv_fallback
+from uplift.isa import aarch64_fallback, riscv_fallback, x86_fallback
 
 NATIVE = Path(uplift.__file__).parent / "isa" / "native"
-FALLBACKS = {"aarch64": aarch64_fallback, "riscv64": riscv_fallback}
+FALLBACKS = {"x86-64": x86_fallback, "aarch64": aarch64_fallback, "riscv64": riscv_fallback}
 
 
 @pytest.fixture(scope="module")

@@ -49,13 +49,14 @@ def number_classes(listed: Iterable[Instruction]) -> dict[Key, int]:
 def write_data(arch: str, source: str, classes: Mapping[Key, int], table: Table) -> None:
     """Write the classes, the table for NumPy and the header for C."""
     (ROOM / "data").mkdir(exist_ok=True)
-    (ROOM / "data" / f"{arch}-classes.csv").write_text(_classes_csv(source, classes))
+    (ROOM / "data" / f"{arch}-classes.csv").write_text(classes_csv(source, classes))
     np.savez_compressed(ROOM / "data" / f"{arch}-tables.npz", **_arrays(table))
     header = "\n".join(_header(arch, source, table, len(classes) + 1)) + "\n"
     (ROOM / "native" / f"{arch}_tables.h").write_text(header)
 
 
-def _classes_csv(source: str, classes: Mapping[Key, int]) -> str:
+def classes_csv(source: str, classes: Mapping[Key, int]) -> str:
+    """Return the list of classes."""
     text = io.StringIO()
     text.write(f"# Facts (encodings, features) from {source}; made by tools/isa, do not edit.\n")
     rows = csv.writer(text, lineterminator="\n")
@@ -83,13 +84,14 @@ def _header(arch: str, source: str, table: Table, classes: int) -> Iterator[str]
     yield f"#define {arch.upper()}_CLASSES {classes}"
     yield f"#define {arch.upper()}_ROOT {len(table.root)}"
     yield f"#define {arch.upper()}_ENTRIES {len(table.entries)}"
-    yield from _c_array(f"static const uint16_t {arch}_root_runs[]", _runs(table.root))
-    yield from _c_array(f"static const uint16_t {arch}_entry_runs[]", _runs(table.entries))
+    yield from c_array(f"static const uint16_t {arch}_root_runs[]", runs(table.root))
+    yield from c_array(f"static const uint16_t {arch}_entry_runs[]", runs(table.entries))
     nodes = [f"{{{o},{m},{s}}}" for o, s, m in table.nodes]
-    yield from _c_array(f"static const struct window {arch}_nodes[]", nodes)
+    yield from c_array(f"static const struct window {arch}_nodes[]", nodes)
 
 
-def _runs(values: Iterable[int]) -> list[str]:
+def runs(values: Iterable[int]) -> list[str]:
+    """Return how often and which value, pair after pair."""
     pairs = []
     for value, run in groupby(values):
         left = len(list(run))
@@ -99,7 +101,8 @@ def _runs(values: Iterable[int]) -> list[str]:
     return pairs
 
 
-def _c_array(name: str, items: list[str]) -> Iterator[str]:
+def c_array(name: str, items: list[str]) -> Iterator[str]:
+    """Return the lines of an array's definition."""
     yield f"{name} = {{"
     line = ""
     for item in items:

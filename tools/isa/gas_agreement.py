@@ -85,6 +85,18 @@ REASONS = (
         "a vendor's space: objdump names another vendor's instruction of the same bits",
     ),
     ("riscv64", r"bad", r"(cv|th|qc)\..*", "vendors' extensions of 32-bit or draft vector cores"),
+    ("x86-64", r"bad", r"j\w+w", "a 16-bit branch: AMD's reading; Intel's keeps 32 bits"),
+    ("x86-64", r"bad", r"rex.*", "VEX behind REX is undefined"),
+    (
+        "x86-64",
+        r".*",
+        r"bnd|notrack|data16|rex\S*|repn?z|[cdefgs]s|xacquire|xrelease|addr32",
+        "the prefix: as asks for a set of it, or takes it before no such instruction",
+    ),
+    ("x86-64", r"sse3", r"fisttp\w+", "as has a set of FISTTP alone, which -march cannot name"),
+    ("x86-64", r"padlock", r"xstore-rng", "as and LLVM spell it so"),
+    ("x86-64", r"invlpgb|sev-snp", r".*", "-march has no such name"),
+    ("x86-64", r"sse4\.1", r"pextrw", "as takes the shorter encoding of SSE2"),
     ("riscv64", r"bad", r"v(ab|wab|qw|fqw|fw)d?.*", "drafts: as, LLVM and the lists differ"),
 )
 
@@ -260,14 +272,15 @@ def refusals(
     members: Sequence[Instruction],
     march: str,
     folder: Path,
-    why: str = "does not support|required",
+    why: str = "does not support|required|not supported",
 ) -> set[int]:
     """Which of the instructions as refuses; by default for want of a set."""
     source = folder / "members.s"
     source.write_text("".join(f"{i.text}\n" for i in members))
     said = assemble(tools, source, [f"-march={march}"], folder)
     lines = re.findall(rf":(\d+): Error: .*(?:{why})", said)
-    if "unknown" in said or "unrecognized option" in said:
+    general = [text for text in said.splitlines() if not re.search(r":\d+: ", text)]
+    if re.search("unknown|unrecognized option|invalid -march", "\n".join(general)):
         return set(range(len(members)))
     return {int(line) - 1 for line in lines}
 

@@ -34,14 +34,17 @@ def _levels(arch: str) -> dict[str, frozenset[str]]:
 
 
 def _x86_levels() -> dict[str, frozenset[str]]:
+    """A level also has what needs several of its sets at once: the decoder joins them by ``+``."""
     from uplift.isa.functions import classes  # noqa: PLC0415 - the decoder's names
 
-    by_plain = {plain(name): name for name in classes("x86-64").names}
+    names = classes("x86-64").names
+    by_plain = {plain(name): name for name in names}
     found: dict[str, frozenset[str]] = {}
     every: frozenset[str] = frozenset({"base"})
-    for name, sets in _X86.items():
+    for level_, sets in _X86.items():
         every |= {by_plain.get(plain(each), each) for each in sets}
-        found[name] = every
+        every |= {name for name in names if every.issuperset(name.split("+"))}
+        found[level_] = every
     return found
 
 

@@ -16,6 +16,6 @@ struct arch_ops {
     void (*references)(const uint8_t *code, int64_t size, int64_t at, struct reference_sink *sink);
 };
 
-extern const struct arch_ops aarch64_ops, riscv_ops;
+extern const struct arch_ops x86_ops, aarch64_ops, riscv_ops;
 
 #endif

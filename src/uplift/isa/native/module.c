@@ -10,7 +10,7 @@
 #define UPLIFT_DATA_CRC 0
 #endif
 
-static const struct arch_ops *const arches[] = {&aarch64_ops, &riscv_ops};
+static const struct arch_ops *const arches[] = {&x86_ops, &aarch64_ops, &riscv_ops};
 
 enum { ARCHES = sizeof arches / sizeof *arches };
 
