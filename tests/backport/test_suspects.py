@@ -71,3 +71,4 @@ def test_a_merge_does_not_hide_the_commits_it_brings(repository: GitRepository) 
     repository.run("merge", "--quiet", "--strategy=ours", "--message", "merge side", "side")
     found = ordered(repository, Hints(symbols=("ring_refill",)))
     assert {one.subject for one in found if one.score} == {"side: ring", "ring: another bound"}
+    assert "merge side" in {one.subject for one in found}

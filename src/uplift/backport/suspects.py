@@ -19,7 +19,17 @@ _LINES = 5  #: changed lines with a name that count
 _FRAME = re.compile(r"\b([A-Za-z_]\w{2,})(?:\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?|\()")
 _PATH = re.compile(r"(?:[\w.+-]+/)*[\w.+-]+\.(?:c|h|cc|cpp|py|rs|S|dts|sh)\b")
 _WORD = re.compile(r"[A-Za-z_]\w{2,}")
-_DIFF = ("diff-tree", "--stdin", "-p", "-r", "--root", "-U0", "--no-ext-diff", "--no-textconv")
+_DIFF = (
+    "diff-tree",
+    "--stdin",
+    "--always",
+    "-p",
+    "-r",
+    "--root",
+    "-U0",
+    "--no-ext-diff",
+    "--no-textconv",
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,9 @@ class Suspect:
 
 
 @dataclass
-class _Change:
+class Change:
+    """What a commit touches: ``functions`` of hunk headers, ``lines`` with their sign."""
+
     sha: str
     subject: str = ""
     paths: set[str] = field(default_factory=set)
@@ -69,27 +81,28 @@ def suspects(workspace: Workspace, base: str, tip: str, hints: Hints) -> tuple[S
     if len(shas) > _MOST:
         cause = f"it has {len(shas)} commits, more than {_MOST}"
         raise RepositoryError(f"cannot order {base}..{tip}", cause, "name a shorter range")
-    changes = _changes(workspace, shas)
+    made = changes(workspace, shas)
     order = {sha: number for number, sha in enumerate(shas)}
-    found = [_weighed(change, hints) for change in changes]
+    found = [_weighed(change, hints) for change in made]
     return tuple(sorted(found, key=lambda one: (-one.score, order[one.sha])))
 
 
-def _changes(workspace: Workspace, shas: Sequence[str]) -> list[_Change]:
+def changes(workspace: Workspace, shas: Sequence[str]) -> list[Change]:
+    """Return what each commit touches, in the order of ``shas``; a merge touches nothing."""
     asked = "".join(f"{sha}\n" for sha in shas).encode()
     output = workspace.git(*_DIFF, "--format=%H%n%s", stdin=asked, max_stdout=_MAX_PATCH)
     return list(_read(output.decode("utf-8", "replace").split("\n"), frozenset(shas)))
 
 
-def _read(lines: Sequence[str], shas: frozenset[str]) -> Iterator[_Change]:
-    change: _Change | None = None
+def _read(lines: Sequence[str], shas: frozenset[str]) -> Iterator[Change]:
+    change: Change | None = None
     at = 0
     while at < len(lines):
         line = lines[at]
         if line in shas:
             if change is not None:
                 yield change
-            change = _Change(line, lines[at + 1] if at + 1 < len(lines) else "")
+            change = Change(line, lines[at + 1] if at + 1 < len(lines) else "")
             at += 1
         elif change is not None:
             _take(change, line)
@@ -98,7 +111,7 @@ def _read(lines: Sequence[str], shas: frozenset[str]) -> Iterator[_Change]:
         yield change
 
 
-def _take(change: _Change, line: str) -> None:
+def _take(change: Change, line: str) -> None:
     if line.startswith(("--- a/", "+++ b/")):
         change.paths.add(line[6:])
     elif line.startswith("@@ "):
@@ -107,13 +120,13 @@ def _take(change: _Change, line: str) -> None:
         change.lines.append(line)
 
 
-def _weighed(change: _Change, hints: Hints) -> Suspect:
+def _weighed(change: Change, hints: Hints) -> Suspect:
     parts = [*_by_path(change, hints.paths), *_by_symbol(change, hints.symbols)]
     score = sum(weight for weight, _ in parts)
     return Suspect(change.sha, change.subject, score, tuple(reason for _, reason in parts))
 
 
-def _by_path(change: _Change, paths: Sequence[str]) -> Iterator[tuple[float, str]]:
+def _by_path(change: Change, paths: Sequence[str]) -> Iterator[tuple[float, str]]:
     for path in paths:
         if any(_is(own, path) for own in change.paths):
             yield _SAME_FILE, f"it touches {path}"
@@ -126,7 +139,7 @@ def _is(own: str, path: str) -> bool:
     return own == path or own.endswith(f"/{path}") or path.endswith(f"/{own}")
 
 
-def _by_symbol(change: _Change, symbols: Sequence[str]) -> Iterator[tuple[float, str]]:
+def _by_symbol(change: Change, symbols: Sequence[str]) -> Iterator[tuple[float, str]]:
     words = [set(_WORD.findall(line)) for line in change.lines] if symbols else []
     title = set(_WORD.findall(change.subject))
     for symbol in symbols:
