@@ -244,7 +244,7 @@ def _function(
     number = int(hits.range[rows[0]])
     start, end = int(work.found.start[number]), int(work.found.end[number])
     confidence = CONFIDENCE[int(work.found.origin[number])]
-    whole = _reach(verdicts, number)
+    whole = Reach.UNKNOWN if confidence == Confidence.UNREACHED else _reach(verdicts, number)
     names_of = functions.classes(work.elf.arch).names
     outside = _run_without_guard(work, verdicts, number) if whole != Reach.DISPATCHED else None
     sets = {}
@@ -263,7 +263,7 @@ def _function(
         confidence=confidence,
         reach=worst,
         sets=sets,
-        evidence=tuple(_evidence(work, verdicts, number, worst)),
+        evidence=tuple(_evidence(work, verdicts, number, worst, confidence)),
     )
 
 
@@ -296,9 +296,13 @@ def _run_without_guard(work: _Work, verdicts: Verdicts, number: int) -> Mapping[
     return first
 
 
-def _evidence(work: _Work, verdicts: Verdicts, number: int, worst: Reach) -> Iterator[str]:
+def _evidence(
+    work: _Work, verdicts: Verdicts, number: int, worst: Reach, confidence: Confidence
+) -> Iterator[str]:
     own = verdicts.outcomes.get(number)
-    if worst == Reach.DISPATCHED:
+    if confidence == Confidence.UNREACHED:
+        yield "no call, jump, pointer or symbol was seen to lead to it; it may be data"
+    elif worst == Reach.DISPATCHED:
         origin = verdicts.origin.get(number)
         if origin is None and own is not None:
             yield f"guarded in itself by {_list(own.guards)}"
@@ -331,11 +335,14 @@ def _list(words: Iterable[str]) -> str:
 
 
 def _summed(found: Sequence[FunctionAudit]) -> dict[str, SetUse]:
-    total: dict[str, SetUse] = {}
+    """Sum sets over functions; what may be data counts only where no code has the set."""
+    sure: dict[str, SetUse] = {}
+    maybe: dict[str, SetUse] = {}
     for function in found:
+        total = maybe if function.confidence == Confidence.UNREACHED else sure
         for name, use in function.sets.items():
             total[name] = _both(total[name], use) if name in total else use
-    return dict(sorted(total.items()))
+    return dict(sorted({**maybe, **sure}.items()))
 
 
 def _both(one: SetUse, other: SetUse) -> SetUse:

@@ -25,7 +25,9 @@ from uplift.isa.feature_words import (
     Features,
     bits,
 )
-from uplift.isa.functions import (
+from uplift.isa.functions import Part, Ranges, References
+from uplift.isa.guards import ALL, Body, Outcome, State, Value, known
+from uplift.isa.range_rows import (
     ADDRESS,
     BRANCH,
     CALL,
@@ -37,11 +39,7 @@ from uplift.isa.functions import (
     JUMP_MEMORY,
     LOAD,
     STORE,
-    Part,
-    Ranges,
-    References,
 )
-from uplift.isa.guards import ALL, Body, Outcome, State, Value, known
 from uplift.isa.reachability import Edges, Places, Reached, frontier, lonely, reached
 from uplift.isa.symbols import FUNCTION, RESOLVER, Names
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from uplift.isa.elf import CODE_SEGMENT, Elf, Ints, Pointers
-from uplift.isa.functions import (
+from uplift.isa.functions import Ranges, References, sections_of_data
+from uplift.isa.range_rows import (
     ADDRESS,
     BRANCH,
     CALL,
@@ -25,9 +26,6 @@ from uplift.isa.functions import (
     JUMP_MEMORY,
     LOAD,
     STORE,
-    Ranges,
-    References,
-    sections_of_data,
 )
 from uplift.isa.symbols import Names
 
