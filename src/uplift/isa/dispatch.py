@@ -40,7 +40,7 @@ from uplift.isa.range_rows import (
     LOAD,
     STORE,
 )
-from uplift.isa.reachability import Edges, Places, Reached, frontier, lonely, reached
+from uplift.isa.reachability import Edges, Places, Reached, Records, frontier, lonely, reached
 from uplift.isa.symbols import FUNCTION, RESOLVER, Names
 
 _ROUNDS = 12
@@ -136,7 +136,6 @@ class Judge:
         self._calls: dict[int, Value | None] = {}
         self._bodies: dict[int, Body | None] = {}
         self._spoilt: set[int] = set()
-        self._private: dict[int, tuple[int, frozenset[int]]] = {}
 
     # the world around a function
 
@@ -241,7 +240,7 @@ class Judge:
             if not waiting or len(self.outcomes) > _MAX_JUDGED:
                 return
             before = dict(self.words.bytes), dict(self.words.opaque), self._answers()
-            given = {n: self.arguments(n) for n in self.outcomes}
+            given = {n: self.entries(n) for n in self.outcomes}
             for number in sorted(waiting):
                 self._follow(number)
             self._learn()
@@ -258,22 +257,24 @@ class Judge:
         body = self.body(number)
         if body is None:
             return
-        self.outcomes[number] = guards.evaluate(body, self, self.arguments(number))
+        self.outcomes[number] = guards.evaluate(body, self, self.entries(number))
 
-    def arguments(self, number: int) -> State:
-        """Return what is known of a function's registers at its start, from all its callers."""
-        if number not in self._private:
-            start = int(self.found.start[number])
-            callers = self.callers_of.get(number)
-            only_here = callers is not None and number not in self.open
-            self._private[number] = (start, callers if only_here and callers else frozenset())
-        start, callers = self._private[number]
+    def entries(self, number: int) -> dict[int, State]:
+        """Return where a function is entered, and what all who enter know of registers there."""
+        start = int(self.found.start[number])
+        entered = self.entered.get(number, {})
+        found = {at: self._given(at, callers) for at, callers in entered.items()}
+        if number in self.open or not found:
+            found[start] = {}
+        return found
+
+    def _given(self, at: int, callers: frozenset[int]) -> State:
         state: State | None = None
         for caller in callers:
-            outcome = self.outcomes.get(caller)
+            outcome = self.outcomes.get(caller) if caller >= 0 else None
             if outcome is None or not outcome.complete:
                 return {}
-            given = outcome.arguments.get(start)
+            given = outcome.arguments.get(at)
             if given is not None:
                 state = given if state is None else guards.joined_states(state, given)
         return dict(state or {})
@@ -283,29 +284,29 @@ class Judge:
         """The functions that may be called from where nobody sees: by name or through pointers."""
         refs, places = self.refs, self.places
         taken = refs.target[np.isin(refs.kind, (ADDRESS, LOAD, STORE, FLAG_TEST))]
-        inner = refs.target[self._flow]
-        at = self.found.index(inner)
-        inside = inner[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])]
-        outer = self.found.index(refs.at[self._flow])
-        own = outer[(at >= 0) & (inner != self.found.start[np.maximum(at, 0)])] == self.found.index(
-            inside
-        )
-        every = [taken, places.pointers.target, inside[~own]]
-        numbers = self.found.index(np.concatenate(every))
+        numbers = self.found.index(np.concatenate([taken, places.pointers.target]))
         return frozenset(np.unique(np.concatenate([numbers, roots(places)])).tolist())
 
     @cached_property
-    def callers_of(self) -> Mapping[int, frozenset[int]]:
-        """For each function the ones that call or jump to its start."""
-        called = self.found.index(self.refs.target[self._flow])
-        caller = self.found.index(self.refs.at[self._flow])
-        outside = (called >= 0) & (called != caller)
-        found: dict[int, set[int]] = {}
-        for target, source in zip(called[outside].tolist(), caller[outside].tolist(), strict=True):
-            found.setdefault(target, set()).add(source)
-        return {target: frozenset(sources) for target, sources in found.items()}
+    def entered(self) -> Mapping[int, Mapping[int, frozenset[int]]]:
+        """For each function where others enter it, and which others (-1: nobody knows)."""
+        refs, pointers = self.refs, self.places.pointers
+        jumps, taken = self._flow, refs.kind == ADDRESS
+        target = np.concatenate([refs.target[jumps], refs.target[taken], pointers.target])
+        outside = np.full(len(target), -1)
+        outside[: len(jumps)] = self.found.index(refs.at[jumps])
+        home = np.full(len(target), -1)
+        at = np.concatenate([refs.at[jumps], refs.at[taken]])
+        home[: len(at)] = self.found.index(at)
+        into = self.found.index(target)
+        keep = (into >= 0) & (into != home)
+        found: dict[int, dict[int, set[int]]] = {}
+        columns = (into[keep].tolist(), target[keep].tolist(), outside[keep].tolist())
+        for number, place, caller in zip(*columns, strict=True):
+            found.setdefault(number, {}).setdefault(place, set()).add(caller)
+        return {n: {a: frozenset(c) for a, c in at.items()} for n, at in found.items()}
 
-    def _informed(self, before: Mapping[int, State]) -> set[int]:
+    def _informed(self, before: Mapping[int, Mapping[int, State]]) -> set[int]:
         """Return the functions of whose arguments something of features was learnt."""
         wanted: set[int] = set()
         for number, outcome in self.outcomes.items():
@@ -313,12 +314,12 @@ class Judge:
                 if not target or not any(_has_sources(v) or v[0] == "@" for v in state.values()):
                     continue
                 callee = self._number(target)
-                if callee < 0 or callee == number or callee in self.open:
+                if callee < 0 or callee == number:
                     continue
                 asks = any(v[0] != "@" for v in state.values() if _has_sources(v))
-                if (asks or callee in self.outcomes) and before.get(callee) != self.arguments(
-                    callee
-                ):
+                if not asks and callee not in self.outcomes:
+                    continue
+                if before.get(callee) != self.entries(callee):
                     wanted.add(callee)
         return wanted
 
@@ -547,9 +548,19 @@ class Judge:
         offsets = np.concatenate([[0], np.cumsum(np.maximum(sizes, 1))[:-1]])
         low, high = (int(edge[number]) for edge in self._by_function)
         refs = References(*(c[low:high] for c in (self.refs.at, self.refs.kind, self.refs.target)))
-        return _body(start, end, raw, offsets, refs)
+        entries = np.array(sorted(self.entered.get(number, {})), np.int64)
+        return _body(start, end, raw, offsets, refs, entries)
 
     # results
+
+    def refusing(self) -> Ints:
+        """Return the starts of functions that answer no on these machines, for lack of features."""
+        found = [
+            int(self.found.start[number])
+            for number, outcome in self.outcomes.items()
+            if outcome.complete and outcome.answered and _is_no(outcome)
+        ]
+        return np.array(sorted(found), np.int64)
 
     def edges(self) -> Edges:
         """Return the edges of code that are left on these machines."""
@@ -569,6 +580,13 @@ class Judge:
         columns = (np.array(c, np.int64) for c in (source, kind, target))
         made = self.places.edges(*columns)
         return kept.joined(made).without(self.places.silent)
+
+
+def _is_no(outcome: Outcome) -> bool:
+    answer = outcome.answer
+    if answer is None or answer[0] in ("@", "p"):
+        return False
+    return answer[0] & 0xFFFFFFFF == 0xFFFFFFFF and bool(answer[2] or outcome.guards)
 
 
 def _by_name(name: str) -> Value | None:
@@ -594,7 +612,9 @@ def _runs(addresses: set[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _body(start: int, end: int, raw: memoryview, offsets: Ints, refs: References) -> Body:
+def _body(
+    start: int, end: int, raw: memoryview, offsets: Ints, refs: References, entries: Ints
+) -> Body:
     code = np.frombuffer(raw, np.uint8)
     op = code[offsets]
     after = code[np.minimum(offsets + 1, len(code) - 1)]
@@ -606,7 +626,7 @@ def _body(start: int, end: int, raw: memoryview, offsets: Ints, refs: References
     behind = np.searchsorted(bounds, np.concatenate([ending, refs.at[leaves]]), side="right")
     behind = bounds[behind[behind < len(bounds)]]
     inner = refs.target[np.isin(refs.kind, (JUMP, BRANCH))]
-    leaders = np.unique(inner[(inner >= start) & (inner < end)])
+    leaders = np.unique(np.concatenate([inner[(inner >= start) & (inner < end)], entries]))
     orphans = np.setdiff1d(behind, leaders)
     stops = np.unique(np.concatenate([refs.at, ending, leaders]))
     return Body(
@@ -671,15 +691,16 @@ def judge(places: Places, code: tuple[Part, ...], features: Features, not_roots:
     """
     asked = resolvers(places)
     outcomes: Mapping[int, Outcome] = {}
-    pruned = places.code_edges
+    pruned, kept = places.code_edges, Records(places)
     if places.elf.arch == "x86-64":
         judged = Judge(places, code, features)
         judged.run(asked.tolist())
         outcomes, pruned = judged.outcomes, judged.edges()
+        kept = kept.without_refused(judged.refusing())
     start = np.setdiff1d(roots(places), not_roots)
     alone = lonely(places, (places.code_edges, places.pointer_edges))
     alone = np.setdiff1d(alone, start)
-    result = reached(places, pruned, start, alone)
+    result = reached(places, pruned, kept.edges, (start, alone))
     origin = frontier(places, result, pruned)
     return Verdicts(result, outcomes, origin, frozenset(asked.tolist()))
 

@@ -119,13 +119,13 @@ class Outcome:
     complete: bool = True
 
 
-def evaluate(body: Body, world: World, arguments: State) -> Outcome:
+def evaluate(body: Body, world: World, entries: Mapping[int, State]) -> Outcome:
     """Follow a function's flow on the machines of ``world``.
 
-    :param arguments: what is known of registers at its start, whoever calls it.
+    :param entries: where it is entered, and what is known of registers there, whoever does it.
     """
     run = _Run(body, world)
-    run.follow(arguments)
+    run.follow(entries)
     return run.out
 
 
@@ -177,8 +177,9 @@ class _Run:
         self.work: list[int] = []
         self.left = _MAX_STEPS
 
-    def follow(self, arguments: State) -> None:
-        self._enter(self.body.start, arguments)
+    def follow(self, entries: Mapping[int, State]) -> None:
+        for at, state in entries.items():
+            self._enter(at, state)
         while self.work:
             at = heapq.heappop(self.work)  # the lowest first: what leads to a place comes before it
             self._block(at, dict(self.states[at]))

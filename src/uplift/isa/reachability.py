@@ -33,6 +33,7 @@ Bools = npt.NDArray[np.bool_]
 _SLOT_KINDS = (LOAD, CALL_MEMORY, JUMP_MEMORY)
 #: Functions that list variants and never call one: glibc's, for its own tests.
 _ONLY_LISTS = frozenset({b"__libc_ifunc_impl_list"})
+_RECORD = 40  #: bytes before a function that allows an entry of a table
 _ABSOLUTE = 2  #: ET_EXEC: pointers stand in place, with no relocation
 
 
@@ -167,10 +168,19 @@ class Places:
         return Edges(start, end, end < self.functions)
 
     @cached_property
+    def pointer_nodes(self) -> tuple[Ints, Ints]:
+        """For each pointer the node it lies in and the one it leads to; -1 for none."""
+        return self.node(self.pointers.place), self.node(self.pointers.target)
+
+    @cached_property
     def pointer_edges(self) -> Edges:
         """The edges from regions of data to what their pointers lead to."""
-        source, target = self.node(self.pointers.place), self.node(self.pointers.target)
-        keep = (source >= self.functions) & (target >= 0) & (source != target)
+        return self.edges_of_pointers(np.ones(len(self.pointers.place), np.bool_))
+
+    def edges_of_pointers(self, kept: Bools) -> Edges:
+        """Return the edges that some of the pointers make."""
+        source, target = self.pointer_nodes
+        keep = kept & (source >= self.functions) & (target >= 0) & (source != target)
         return Edges(source[keep], target[keep], np.zeros(int(keep.sum()), np.bool_))
 
     @cached_property
@@ -204,6 +214,35 @@ def _with_absolute(elf: Elf, found: Ranges) -> Pointers:
     return Pointers(place[order], target[order], symbol[order], resolver[order])
 
 
+class Records:
+    """Tables in data whose entries name, beside what they offer, a function that allows it.
+
+    OpenSSL's providers list algorithms so: ``OSSL_ALGORITHM_CAPABLE`` of
+    ``providers/common/include/prov/provider_util.h``.
+    """
+
+    def __init__(self, places: Places, edges: Edges | None = None) -> None:
+        self.places = places
+        self.edges = places.pointer_edges if edges is None else edges
+
+    def without_refused(self, refusing: Ints) -> Records:
+        """Leave out what stands, in its entry, before a function that says no."""
+        places = self.places
+        place, target = places.pointers.place, places.pointers.target
+        says_no = np.isin(target, refusing)
+        if not says_no.any():
+            return self
+        _, node = places.pointer_nodes
+        is_code = (node >= 0) & (node < places.functions)
+        keep = np.ones(len(place), np.bool_)
+        for index in np.flatnonzero(says_no).tolist():
+            at = index - 1
+            while at >= 0 and not is_code[at] and place[index] - place[at] <= _RECORD:
+                keep[at] = False
+                at -= 1
+        return Records(places, places.edges_of_pointers(keep))
+
+
 def closure(edges: Edges, roots: Ints, nodes: int) -> Bools:
     """Return which nodes can be reached from ``roots``."""
     order = np.argsort(edges.source, kind="stable")
@@ -235,21 +274,23 @@ class Reached:
     somewhere: Bools
 
 
-def reached(places: Places, pruned: Edges, roots: Ints, lonely: Ints) -> Reached:
+def reached(places: Places, pruned: Edges, pointers: Edges, starts: tuple[Ints, Ints]) -> Reached:
     """Say what runs.
 
     :param pruned: the edges of code that are left on the machines in question.
-    :param roots: functions that others can call, or that run at start.
-    :param lonely: nodes that nothing leads to.
+    :param pointers: the edges of data that are left there.
+    :param starts: functions that others can call, or that run at start; nodes that nothing was
+        seen to lead to.
     """
-    pointers, nodes = places.pointer_edges, places.nodes
+    nodes = places.nodes
+    roots, lonely = starts
     kept = pruned.by_code
     code = Edges(pruned.source[kept], pruned.target[kept], kept[kept])
     both = np.concatenate([roots, lonely])
     return Reached(
         closure(code, roots, nodes),
         closure(pruned.joined(pointers), both, nodes),
-        closure(places.code_edges.joined(pointers), both, nodes),
+        closure(places.code_edges.joined(places.pointer_edges), both, nodes),
     )
 
 
