@@ -42,7 +42,10 @@ def main() -> int:
                 continue
         found.append(shown)
         if shown.is_wrong or (options.open and not shown.agrees):
-            print(f"{'WRONG' if shown.is_wrong else 'open'}: {build}: {shown.functions[:3]}", flush=True)
+            print(
+                f"{'WRONG' if shown.is_wrong else 'open'}: {build}: {shown.functions[:3]}",
+                flush=True,
+            )
     _print(found, left)
     return int(any(shown.is_wrong for shown in found))
 

@@ -1,4 +1,4 @@
-"""Programs that choose code by the processor, or fail to: built, run on emulated processors, judged.
+"""Programs that choose code by the processor, or fail to: built, run under emulation, judged.
 
 What a program does on a processor is shown by running it under QEMU's user emulation; what the
 audit says of it must never be better than that.
@@ -7,7 +7,6 @@ audit says of it must never be better than that.
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ class Told(str, Enum):
 class Shown:
     """What was said and what was seen.
 
-    :param dies: with some arguments it ended by an illegal instruction on the lesser processor.
+    :param dies: with some arguments it does not end well on the lesser processor.
     :param runs: it ends well on the better processor: else nothing was shown.
     """
 
@@ -98,16 +97,14 @@ def show(build: Build, folder: Path) -> Shown:
     """
     program, audited = make(build, folder)
     emulator, lesser, lowest, root = MACHINES[build.arch]
-    ends = [
-        _end(program, arguments, (emulator, lesser, root), folder) for arguments in ARGUMENTS
-    ]
+    ends = [_end(program, arguments, (emulator, lesser, root), folder) for arguments in ARGUMENTS]
     runs = not any(
         _end(program, arguments, (emulator, RICH[build.arch], root), folder)
         for arguments in ARGUMENTS
     )
     found = audit(audited)
     told, functions = verdict(found, lowest)
-    return Shown(build, told, -signal.SIGILL in ends or 128 + signal.SIGILL in ends, runs, functions)
+    return Shown(build, told, any(ends), runs, functions)
 
 
 def verdict(found: FileAudit, lowest: str) -> tuple[Told, tuple[str, ...]]:
@@ -175,7 +172,10 @@ def _c(build: Build, source: Path, folder: Path) -> tuple[Path, Path]:
     _run([build.compiler, "-shared", *objects, "-o", str(library)], folder)
     (folder / "host.c").write_text(_HOST)
     plain = build.compiler.replace("g++", "gcc").replace("clang++", "clang")
-    _run([plain, "host.c", "-o", str(out), "-L.", "-lcase", "-lstdc++"][: 6 + _is_cxx(source)], folder)
+    _run(
+        [plain, "host.c", "-o", str(out), "-L.", "-lcase", "-lstdc++"][: 6 + _is_cxx(source)],
+        folder,
+    )
     return out, library
 
 
@@ -192,9 +192,7 @@ def _units(source: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     yield source / "main.cc", ()
 
 
-def _compiled(
-    build: Build, unit: Path, flags: tuple[str, ...], folder: Path, number: int
-) -> str:
+def _compiled(build: Build, unit: Path, flags: tuple[str, ...], folder: Path, number: int) -> str:
     out = str(folder / f"{number}.o")
     code = {"pie": ["-fPIE"], "plain": ["-fno-pie"], "static": ["-fno-pie"]}
     position = code.get(build.form, ["-fPIC", "-Dmain=entry"])
@@ -237,9 +235,14 @@ def _run(command: list[str], folder: Path, more: dict[str, str] | None = None) -
 
 def few() -> tuple[Build, ...]:
     """Return one build of each kind of evidence: what a test run can afford."""
-    return tuple(build for build in every() if build.optimize == "-O2" and build.form == "pie"
-                 and build.compiler in ("gcc", "g++", "rustc", "go", "aarch64-linux-gnu-gcc")
-                 and not build.stripped)
+    return tuple(
+        build
+        for build in every()
+        if build.optimize == "-O2"
+        and build.form == "pie"
+        and build.compiler in ("gcc", "g++", "rustc", "go", "aarch64-linux-gnu-gcc")
+        and not build.stripped
+    )
 
 
 def every() -> Iterator[Build]:

@@ -78,8 +78,8 @@ CPUID: Mapping[tuple[int, int, int], Mapping[int, str]] = {
     (7, 1, EDX): _LEAF_7_1_EDX,
     (0x80000001, 0, ECX): _EXTENDED_1_ECX,
 }
-#: OpenSSL's words in order: which answer of CPUID each starts as.
-_OPENSSL = (None, _LEAF_1_ECX, _LEAF_7_EBX, _LEAF_7_ECX, _LEAF_7_EDX, _LEAF_7_1_EAX)
+#: OpenSSL's words in order: which answer of CPUID each starts as; bit 11 of the second says XOP.
+_OPENSSL = (None, {**_LEAF_1_ECX, 11: "xop"}, _LEAF_7_EBX, _LEAF_7_ECX, _LEAF_7_EDX, _LEAF_7_1_EAX)
 
 #: Variables whose layout is known, and variables that hold features in a way not known here.
 KNOWN = frozenset({"__cpu_model", "__cpu_features2", "OPENSSL_ia32cap_P"})
