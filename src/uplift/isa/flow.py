@@ -107,6 +107,7 @@ class Flow:
         """Let the flow come to ``at``, inside or outside the function."""
         if not self.body.start <= at < self.body.end:
             self.lead(self.out.calls, at, DOUBT in state)
+            self.leave(at, state)
             return
         old = self.states.get(at)
         if old is None:
@@ -163,7 +164,7 @@ class Flow:
             at = self._skipped(at, state)
             if at >= self.body.end:
                 self._run_through(start, self.body.end)
-                self.lead(self.out.calls, self.body.end, self.doubt)
+                self.enter(self.body.end, state)
                 return
             if at != start and at in self.body.leaders:
                 self._run_through(start, at)
@@ -199,6 +200,10 @@ class Flow:
         kept = _only_doubt(state)
         state.clear()
         state.update(kept)
+
+    def leave(self, at: int, state: State) -> None:
+        """Go on in another function for good."""
+        raise NotImplementedError
 
     def one(self, step: Step, state: State) -> bool:
         """Carry out one instruction; return whether the flow goes on behind it."""
