@@ -171,7 +171,7 @@ def _c(build: Build, source: Path, folder: Path) -> tuple[Path, Path]:
     library = folder / "libcase.so"
     _run([build.compiler, "-shared", *objects, "-o", str(library)], folder)
     (folder / "host.c").write_text(_HOST)
-    plain = build.compiler.replace("g++", "gcc").replace("clang++", "clang")
+    plain = {"g++": "gcc", "clang++": "clang"}.get(build.compiler, build.compiler)
     _run(
         [plain, "host.c", "-o", str(out), "-L.", "-lcase", "-lstdc++"][: 6 + _is_cxx(source)],
         folder,

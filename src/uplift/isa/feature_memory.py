@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from uplift.isa.feature_words import KNOWN, Features, bits
-from uplift.isa.machines import lowest_features
 from uplift.isa.program import Program
 from uplift.isa.values import ALL, Value, join, known
 
@@ -20,7 +19,6 @@ class Words:
         self.bytes: dict[int, Value] = {}
         self.opaque: dict[int, str] = {}  #: bytes that something set from CPUID
         self._spoilt: set[int] = set()
-        self.is_lowest = features <= lowest_features(program.places.elf.arch)
 
     def load(self, address: int, size: int) -> Value | None:
         for name, start, length in self.program.variables:
@@ -45,17 +43,14 @@ class Words:
         return (clear | beyond, ones, sources)
 
     def _opaque(self, place: int) -> Value:
-        """Return what a byte holds of which only is known that CPUID decides it.
-
-        It says no for what a machine of the base lacks; what others find there is not known.
-        """
-        sources = frozenset({self.opaque[place]})
-        return known(0, sources) if self.is_lowest else (0, 0, sources)
+        """Return what a byte holds of which only is known that CPUID decides it: not what."""
+        return (0, 0, frozenset({self.opaque[place]}))
 
     def spoil(self, address: int, size: int = 16) -> None:
         for place in range(address, address + size):
             self._spoilt.add(place)
-            self.bytes.pop(place, None)
+            if self.bytes.pop(place, None):
+                self.opaque.setdefault(place, f"a word at {address:#x} that CPUID decides, or not")
 
     def passed(self, addresses: Iterable[int], opaque: dict[int, str]) -> None:
         for address in addresses:
@@ -110,6 +105,7 @@ class Words:
             new = address not in self.bytes
             value = self._byte(address, [] if new else stored)
             if value is None or not (value[0] | value[1]) & 0xFF:
+                self.bytes.setdefault(address, (0, 0, sources))
                 self.spoil(address, 1)
             else:
                 self.bytes[address] = (value[0], value[1], value[2] | sources)

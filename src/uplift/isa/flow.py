@@ -19,6 +19,8 @@ from uplift.isa.x86_steps import Step
 FLAGS = "flags"
 #: A key of states: a test of features that was not decided led here, and nothing else did.
 DOUBT = "doubt"
+#: Another: CPUID was asked before, here or in what was called; undecided branches then may test it.
+ASKED = "asked"
 DOUBTFUL = (0, 0, NOTHING)
 _MAX_VISITS = 6  #: of a block, until nothing is taken for known there
 _MAX_STEPS = 40_000  #: instructions looked at in one function
@@ -39,6 +41,9 @@ class World(Protocol):
 
     def call_slot(self, slot: int) -> Value | None:
         """Return what the function answers to which the pointer at ``slot`` leads."""
+
+    def asks(self, target: int) -> bool:
+        """Whether a function asks the processor, or calls one that does."""
 
     def comes_back(self, target: int) -> bool:
         """Whether a function ever returns."""
@@ -62,6 +67,7 @@ class Outcome:
     :param arguments: for each function called, what is known of its registers at every call.
     :param sure: the addresses of all those that no undecided test of features stands before.
     :param certain: the pieces of code before which none stands.
+    :param asked: it asks CPUID, or calls what does.
     :param guards: what was tested where the flow was decided.
     :param complete: the whole flow was followed.
     """
@@ -77,6 +83,7 @@ class Outcome:
     answer: Value | None = None
     answered: bool = False
     complete: bool = True
+    asked: bool = False
     sure: set[int] = field(default_factory=set)
     certain: set[tuple[int, int]] = field(default_factory=set)
 
@@ -211,4 +218,4 @@ class Flow:
 
 
 def _only_doubt(state: State) -> State:
-    return {DOUBT: DOUBTFUL} if DOUBT in state else {}
+    return {key: DOUBTFUL for key in (DOUBT, ASKED) if key in state}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from uplift.isa.bodies import Body
-from uplift.isa.flow import DOUBT, DOUBTFUL, FLAGS, Flow, Outcome, World
+from uplift.isa.flow import ASKED, DOUBT, DOUBTFUL, FLAGS, Flow, Outcome, World
 from uplift.isa.values import (
     ALL,
     NOTHING,
@@ -310,7 +310,7 @@ class _Run(Flow):
         decided = self._decided(step.condition, state) if step.condition < 16 else None
         if decided is not None:
             self.out.guards |= state[FLAGS][4]
-        elif state.get(FLAGS, UNKNOWN_FLAGS)[4]:
+        elif ASKED in state or state.get(FLAGS, UNKNOWN_FLAGS)[4]:
             state[DOUBT] = DOUBTFUL
         if decided is not False:
             self.enter(step.target, state)
@@ -346,6 +346,8 @@ class _Run(Flow):
         self.lead(self.out.calls, step.target, self.doubt)
         self._pass_on(step.target, state)
         self._after_call(self.world.call(step.target), state)
+        if self.world.asks(step.target):
+            self._ask(state)
         return self.world.comes_back(step.target)
 
     def _call_at(self, step: Step, state: State) -> bool:
@@ -428,7 +430,12 @@ class _Run(Flow):
         self._put(other, step.size, first, state)
         return True
 
+    def _ask(self, state: State) -> None:
+        state[ASKED] = DOUBTFUL
+        self.out.asked = True
+
     def _cpuid(self, _: Step, state: State) -> bool:
+        self._ask(state)
         leaf, subleaf = bits(state.get(0)), bits(state.get(1))
         exact = (leaf[0] | leaf[1]) & 0xFFFFFFFF == 0xFFFFFFFF
         answers = self.world.cpuid(leaf[1] & 0xFFFFFFFF if exact else -1, subleaf[1] & 0xFFFFFFFF)

@@ -75,6 +75,12 @@ class Judge:
         target = self.program.pointed(slot)
         return self._answer_of(target) if target else _by_name(self.places.external(slot))
 
+    def asks(self, target: int) -> bool:
+        """See :class:`guards.World`."""
+        number = self.program.number(target)
+        outcome = self.outcomes.get(number)
+        return number in self.program.asking or (outcome is not None and outcome.asked)
+
     def comes_back(self, target: int) -> bool:
         """See :class:`guards.World`."""
         return self.program.name_of(target) not in _NO_RETURN
@@ -103,9 +109,8 @@ class Judge:
         usable = answer is not None and answer[0] not in ("@", "p") and (answer[2] or answer[1])
         if usable:
             return answer
-        if number in self.program.asking:
-            sources = frozenset({f"an answer of CPUID at {target:#x}"})
-            return known(0, sources) if self.words.is_lowest else (0, 0, sources)
+        if outcome.asked:
+            return (0, 0, frozenset({f"an answer of CPUID at {target:#x}"}))
         return answer if answer is not None else None
 
     def run(self, always: Iterable[int] = ()) -> None:

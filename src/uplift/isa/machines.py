@@ -41,8 +41,3 @@ def machines(arch: str) -> tuple[Machine, ...]:
     named = [Machine(name, baseline.level(arch, name)) for name in baseline.ladder(arch)[1:]]
     ivy_bridge = Machine("Ivy Bridge", baseline.closed(arch, second | frozenset(_IVY_BRIDGE)))
     return (lowest, named[0], ivy_bridge, *named[1:])
-
-
-def lowest_features(arch: str) -> Features:
-    """Return what tests of features are answered by on the base of an architecture."""
-    return machines(arch)[0].features

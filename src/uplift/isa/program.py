@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -82,11 +82,27 @@ class Program:
     @cached_property
     def variables(self) -> tuple[tuple[str, int, int], ...]:
         """The file's own variables of known names: name, address, size."""
-        return tuple(
+        named = [
             (name, address, size or 16)
             for name, address, size in self.places.names.named(NAMES)
             if name in KNOWN or name in OPAQUE
-        )
+        ]
+        return (*named, *self._openssl_words())
+
+    def _openssl_words(self) -> Iterator[tuple[str, int, int]]:
+        """Find OPENSSL_ia32cap_P where OpenSSL's own library was stripped of its name.
+
+        Its set-up function gives the address to one that asks CPUID: the only such call there is.
+        """
+        if not self.places.elf.soname.startswith("libcrypto.so"):
+            return
+        starts = self.found.start[np.array(sorted(self.asking), np.int64)]
+        calls = np.flatnonzero((self.refs.kind == CALL) & np.isin(self.refs.target, starts))
+        before = calls[calls > 0] - 1
+        given = before[self.refs.kind[before] == ADDRESS]
+        words = {at for at in self.refs.target[given].tolist() if self.is_writable(at)}
+        if len(words) == 1:
+            yield "OPENSSL_ia32cap_P", words.pop(), 16
 
     @cached_property
     def touching_names(self) -> frozenset[int]:
@@ -220,5 +236,17 @@ def roots(places: Places) -> Ints:
     for name, address, _ in names.named(frozenset(n.encode() for n in _MAIN)):
         del name
         called.append(np.array([address]))
+    called.append(_given_to_the_library(places))
     found = places.found.index(np.concatenate(called))
     return np.unique(np.concatenate([found[found >= 0], resolvers(places)]))
+
+
+def _given_to_the_library(places: Places) -> Ints:
+    """Return what the entry's code takes the address of: ``main``, which the C library calls."""
+    refs, number = places.refs, int(places.found.index(np.array([places.elf.entry]))[0])
+    if number < 0 or places.elf.kind == RELOCATABLE or not places.elf.entry:
+        return np.empty(0, np.int64)
+    low, high = places.found.start[number], places.found.end[number]
+    inside = (refs.at >= low) & (refs.at < high) & (refs.kind == ADDRESS)
+    given: Ints = refs.target[inside]
+    return given

@@ -39,7 +39,7 @@ _ABSOLUTE = 2  #: ET_EXEC: pointers stand in place, with no relocation
 
 @dataclass(frozen=True)
 class Edges:
-    """Directed edges in columns; ``by_code`` where code itself names the function."""
+    """Directed edges in columns; ``by_code`` where code itself calls the function."""
 
     source: Ints
     target: Ints
@@ -154,18 +154,20 @@ class Places:
         by_slot = stub | np.isin(kind, _SLOT_KINDS)
         pointed, there = self.pointed(slots)
         direct = ~by_slot | (kind == LOAD)
-        parts = [
-            self._edges(source[direct], target[direct]),
-            self._edges(source[by_slot & there], pointed[by_slot & there]),
-        ]
-        return parts[0].joined(parts[1])
+        calls = direct & flow
+        taken = direct & ~flow
+        return (
+            self._edges(source[calls], target[calls], is_call=True)
+            .joined(self._edges(source[taken], target[taken], is_call=False))
+            .joined(self._edges(source[by_slot & there], pointed[by_slot & there], is_call=True))
+        )
 
-    def _edges(self, source: Ints, target: Ints) -> Edges:
+    def _edges(self, source: Ints, target: Ints, is_call: bool) -> Edges:
         node = self.node(target)
         keep = (node >= 0) & (node != source)
         key = np.unique(source[keep] * (self.nodes + 1) + node[keep])
         start, end = np.divmod(key, self.nodes + 1)
-        return Edges(start, end, end < self.functions)
+        return Edges(start, end, (end < self.functions) & is_call)
 
     @cached_property
     def pointer_nodes(self) -> tuple[Ints, Ints]:
