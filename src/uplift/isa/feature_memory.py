@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from uplift.isa.feature_words import KNOWN, Features, bits
 from uplift.isa.program import Program
-from uplift.isa.values import ALL, Value, join, known
+from uplift.isa.values import ALL, POINTERS, Value, join, known
 
 _PASSED_WORDS = 40  #: bytes behind an address given to a function that asks CPUID
 
@@ -68,7 +68,7 @@ class Words:
         asks: bool,
     ) -> None:
         value, size = store
-        unknown = value is None or value[0] in ("@", "p")
+        unknown = value is None or value[0] in POINTERS
         for index in range(size):
             part = None
             if not unknown and value is not None and index < 8:

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from uplift.isa.bodies import Body
-from uplift.isa.values import NOTHING, State, Value, is_address, join, joined_flags
+from uplift.isa.values import (
+    NOTHING,
+    POINTERS,
+    State,
+    Value,
+    addresses,
+    either_address,
+    join,
+    joined_flags,
+)
 from uplift.isa.x86_steps import Step
 
 FLAGS = "flags"
@@ -132,16 +141,21 @@ class Flow:
         merged = {}
         for key, value in old.items():
             other = new.get(key)
-            both = joined_flags(value, other) if key == FLAGS else join(value, other)
+            both = joined_flags(value, other) if key == FLAGS else self._both(value, other)
             if both is not None:
                 merged[key] = both
-            elif key != FLAGS:
-                self.escape(value)
-                self.escape(other)
         for key, value in new.items():
-            if key not in old and key != FLAGS:
-                self.escape(value)
+            if key not in old and key != FLAGS and (both := self._both(value, None)) is not None:
+                merged[key] = both
         return merged
+
+    def _both(self, one: Value | None, other: Value | None) -> Value | None:
+        """Join two values; addresses are kept in mind until the value is used, or are too many."""
+        both = join(one, other) or either_address(one, other)
+        if both is None:
+            self.escape(one)
+            self.escape(other)
+        return both
 
     def forget(self, state: State) -> State:
         for key, value in state.items():
@@ -150,9 +164,8 @@ class Flow:
         return _only_doubt(state)
 
     def escape(self, value: Value | None) -> None:
-        if is_address(value):
-            assert value is not None
-            self.lead(self.out.taken, value[1], self.doubt)
+        for address in addresses(value):
+            self.lead(self.out.taken, address, self.doubt)
 
     def lead(self, to: set[int], address: int, doubt: bool) -> None:
         """Take note of an address that code leads to."""
@@ -190,7 +203,7 @@ class Flow:
 
     def _skipped(self, at: int, state: State) -> int:
         """Return the next address at which something can happen."""
-        if any(v[0] in ("@", "p") or v[2] for k, v in state.items() if k != FLAGS):
+        if any(v[0] in POINTERS or v[2] for k, v in state.items() if k != FLAGS):
             return at
         if FLAGS in state and state[FLAGS][4]:
             return at

@@ -15,9 +15,11 @@ from uplift.isa.flow import ASKED, DOUBT, DOUBTFUL, FLAGS, Flow, Outcome, World
 from uplift.isa.values import (
     ALL,
     NOTHING,
+    POINTERS,
     UNKNOWN_FLAGS,
     State,
     Value,
+    addresses,
     bits,
     compared,
     computed,
@@ -86,7 +88,7 @@ class _Run(Flow):
         value = state.get(operand[1])
         if value is None:
             return None
-        if value[0] in ("@", "p"):
+        if value[0] in POINTERS:
             return value if size >= 4 else None
         return narrow(value, size, 8 if kind == "h" else 0)
 
@@ -99,7 +101,7 @@ class _Run(Flow):
         if place[0] == "p":
             return self.world.load_of(place[1], place[2], size)
         value = state.get(place)
-        return narrow(value, size) if value and value[0] not in ("@", "p") else value
+        return narrow(value, size) if value and value[0] not in POINTERS else value
 
     def _place(self, operand: Operand, state: State) -> Value | None:
         """Return the address that a memory operand names, or the key of a place on the stack."""
@@ -175,7 +177,7 @@ class _Run(Flow):
     def _extend(self, step: Step, state: State) -> bool:
         width = int(step.kind[-1])
         value = self._get(step.operands[1], width, state)
-        if value is not None and step.kind.startswith("signed") and value[0] not in ("@", "p"):
+        if value is not None and step.kind.startswith("signed") and value[0] not in POINTERS:
             value = sign_extended(value, width, step.size)
         self._put(step.operands[0], step.size, value, state)
         return True
@@ -222,7 +224,7 @@ class _Run(Flow):
         value = self._get(target, step.size, state)
         result: Value | None = None
         mask = (1 << 8 * step.size) - 1
-        if value is not None and value[0] not in ("@", "p"):
+        if value is not None and value[0] not in POINTERS:
             clear, ones, sources = value
             if step.kind == "not":
                 result = (ones & mask | ~mask & ALL, clear & mask, sources)
@@ -240,10 +242,10 @@ class _Run(Flow):
         target, count = step.operands[0], step.operands[1][1]
         value = self._get(target, step.size, state)
         result: Value | None = None
-        if value is not None and value[0] not in ("@", "p"):
+        if value is not None and value[0] not in POINTERS:
             result = shifted(step.kind, value, count, step.size)
         carry = None
-        if value is not None and value[0] not in ("@", "p") and count:
+        if value is not None and value[0] not in POINTERS and count:
             bit = count - 1 if step.kind != "shl" else 8 * step.size - count
             carry = known_bit(value, bit)
         self._set_flags(tested(result, step.size, carry, bits(value)[2]), state)
@@ -255,11 +257,7 @@ class _Run(Flow):
         index = bits(self._get(number, step.size, state))
         value = self._get(target, step.size, state)
         flags: tuple[Any, ...] = UNKNOWN_FLAGS
-        if (
-            (index[0] | index[1]) & 0xFF == 0xFF
-            and value is not None
-            and value[0] not in ("@", "p")
-        ):
+        if (index[0] | index[1]) & 0xFF == 0xFF and value is not None and value[0] not in POINTERS:
             bit = index[1] & (8 * step.size - 1)
             flags = (None, known_bit(value, bit), None, None, value[2])
             if step.kind != "bt":
@@ -293,7 +291,7 @@ class _Run(Flow):
         else:
             chosen = new if decided else old
             self.out.guards |= state[FLAGS][4]
-            if chosen is not None and chosen[0] not in ("@", "p"):
+            if chosen is not None and chosen[0] not in POINTERS:
                 chosen = (chosen[0], chosen[1], chosen[2] | state[FLAGS][4])
         self._put(target, step.size, chosen, state)
         return True
@@ -366,19 +364,23 @@ class _Run(Flow):
                 return self.world.call_slot(place[1])
             return None
         value = self._get(operand, 8, state)
-        if value is not None and value[0] == "@":
-            self.lead(self.out.calls, value[1], self.doubt)
-            return self.world.call(value[1])
-        return None
+        for address in addresses(value):
+            self.lead(self.out.calls, address, self.doubt or not is_address(value))
+        return self.world.call(value[1]) if value is not None and is_address(value) else None
 
     def _pass_on(self, target: int, state: State) -> None:
-        known_of = {key: value for key, value in state.items() if isinstance(key, int)}
+        known_of = {}
+        for key, value in state.items():
+            if value[0] == "?":
+                self.escape(value)
+            elif isinstance(key, int):
+                known_of[key] = value
         before = self.out.arguments.get(target)
         self.out.arguments[target] = known_of if before is None else joined_states(before, known_of)
         for register in _ARGUMENTS:
             value = state.get(register)
-            if value is not None and value[0] == "@":
-                self.escape(value)
+            self.escape(value)
+            if value is not None and is_address(value):
                 self.out.passed.setdefault(target, set()).add(value[1])
 
     def _after_call(self, answer: Value | None, state: State) -> None:

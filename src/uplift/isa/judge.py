@@ -14,7 +14,7 @@ from uplift.isa.flow import Outcome
 from uplift.isa.program import Program
 from uplift.isa.range_rows import ADDRESS, CALL, CALL_MEMORY, STORE
 from uplift.isa.reachability import Edges
-from uplift.isa.values import ALL, State, Value, joined_states, known
+from uplift.isa.values import ALL, POINTERS, State, Value, joined_states, known
 
 _ROUNDS = 12
 _LAST_ROUNDS = 4
@@ -104,14 +104,14 @@ class Judge:
         if outcome is None or not outcome.answered:
             return None
         answer = outcome.answer
-        if answer is not None and answer[0] not in ("@", "p") and outcome.guards:
+        if answer is not None and answer[0] not in POINTERS and outcome.guards:
             answer = (answer[0], answer[1], answer[2] | outcome.guards)
-        usable = answer is not None and answer[0] not in ("@", "p") and (answer[2] or answer[1])
+        usable = answer is not None and answer[0] not in POINTERS and (answer[2] or answer[1])
         if usable:
             return answer
         if outcome.asked:
             return (0, 0, frozenset({f"an answer of CPUID at {target:#x}"}))
-        return answer if answer is not None else None
+        return None if answer is None or answer[0] == "?" else answer
 
     def run(self, always: Iterable[int] = ()) -> None:
         """Follow functions until nothing new is learnt of words and answers."""
@@ -164,12 +164,14 @@ class Judge:
         wanted: set[int] = set()
         for number, outcome in self.outcomes.items():
             for target, state in outcome.arguments.items():
-                if not target or not any(_has_sources(v) or v[0] == "@" for v in state.values()):
+                if not target or not any(
+                    _has_sources(v) or v[0] in ("@", "?") for v in state.values()
+                ):
                     continue
                 callee = self.program.number(target)
                 if callee < 0 or callee == number:
                     continue
-                asks = any(v[0] != "@" for v in state.values() if _has_sources(v))
+                asks = any(v[0] not in ("@", "?") for v in state.values() if _has_sources(v))
                 if not asks and callee not in self.outcomes:
                     continue
                 if before.get(callee) != self.entries(callee):
@@ -290,7 +292,7 @@ class Judge:
 
 def _is_no(outcome: Outcome) -> bool:
     answer = outcome.answer
-    if answer is None or answer[0] in ("@", "p"):
+    if answer is None or answer[0] in POINTERS:
         return False
     return answer[0] & 0xFFFFFFFF == 0xFFFFFFFF and bool(answer[2] or outcome.guards)
 
@@ -304,7 +306,7 @@ def _by_name(name: str) -> Value | None:
 
 
 def _has_sources(value: Value) -> bool:
-    return value[0] == "p" or (value[0] != "@" and bool(value[2]))
+    return value[0] == "p" or (value[0] not in POINTERS and bool(value[2]))
 
 
 def _runs(addresses: set[int]) -> list[tuple[int, int]]:

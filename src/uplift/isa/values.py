@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 #: Bits known clear, bits known set, and the feature words they come from; or ("@", address), an
-#: address in the file; or ("p", name, offset), one in another file's feature words. None: anything.
+#: address in the file; or ("p", name, offset), one in another file's feature words; or
+#: ("?", addresses): anything, perhaps one of these. None: anything.
 Value = tuple[Any, ...]
 State = dict[Any, Any]
 Sources = frozenset[str]
 
 ALL = (1 << 64) - 1
+POINTERS = ("@", "p", "?")
+_MANY = 8  #: addresses that one value may be
 NOTHING: Sources = frozenset()
 UNKNOWN_FLAGS = (None, None, None, None, NOTHING)
 
@@ -48,13 +51,26 @@ def joined_states(one: State, other: State) -> State:
 
 
 def bits(value: Value | None) -> tuple[int, int, Sources]:
-    if value is None or value[0] == "@" or value[0] == "p":
+    if value is None or value[0] in POINTERS:
         return 0, 0, NOTHING
     return value
 
 
 def is_address(value: Value | None) -> bool:
     return value is not None and value[0] == "@"
+
+
+def addresses(value: Value | None) -> tuple[int, ...]:
+    """Return the addresses of the file that a value may be."""
+    if value is None or value[0] not in ("@", "?"):
+        return ()
+    return (value[1],) if value[0] == "@" else tuple(value[1])
+
+
+def either_address(one: Value | None, other: Value | None) -> Value | None:
+    """Return the value that may be an address of one or the other; None where neither is one."""
+    every = frozenset(addresses(one)) | frozenset(addresses(other))
+    return ("?", every) if every and len(every) <= _MANY else None
 
 
 def narrow(value: Value, size: int, shift: int = 0) -> Value:
