@@ -17,8 +17,10 @@ from uplift.isa import baseline as levels
 from uplift.isa import decoder, functions
 from uplift.isa.dispatch import GUARDS, Verdicts, judge
 from uplift.isa.elf import Buffer, Elf, Ints
+from uplift.isa.feature_words import NAMES
 from uplift.isa.frames import debug_frames, frames
 from uplift.isa.functions import CONFIDENCE, WALKED, Hits, Part, Ranges, References, ranges
+from uplift.isa.immediates import with_immediates
 from uplift.isa.kernel_objects import opened
 from uplift.isa.machines import Machine, machines
 from uplift.isa.model import (
@@ -187,7 +189,8 @@ class _Work:
                 *(c[code] for c in (self.found.start, self.found.end, self.found.origin))
             )
             self.refs = functions.references(self.elf.arch, self.code, picked)
-        return self.refs
+        words = np.array([address for _, address, _ in self.names.named(NAMES)], np.int64)
+        return with_immediates(self.elf, self.code, self.found, self.refs, words)
 
 
 def _judged(work: _Work, hits: Hits) -> tuple[FunctionAudit, ...]:
@@ -198,7 +201,7 @@ def _judged(work: _Work, hits: Hits) -> tuple[FunctionAudit, ...]:
     places = Places(
         work.elf, work.found, work.references(), functions.linkage(arch, work.code), work.names
     )
-    program = Program(places, work.code)
+    program = Program(places, work.code, _asking_by_effect(arch, hits))
     lowest, *better = machines(arch)
     variants = _variants(places, hits)
     verdicts = judge(program, lowest.features, variants)
@@ -213,6 +216,13 @@ def _judged(work: _Work, hits: Hits) -> tuple[FunctionAudit, ...]:
         there = _functions(work, hits, verdicts)
         found = tuple(_worse(*pair, machine) for pair in zip(found, there, strict=True))
     return found
+
+
+def _asking_by_effect(arch: str, hits: Hits) -> frozenset[int]:
+    """Return the functions that learn of shadow stacks from RDSSP, which does nothing without."""
+    names_of = functions.classes(arch).names
+    wanted = [number for number, name in enumerate(names_of) if name == "shstk"]
+    return frozenset(hits.range[np.isin(hits.set, wanted)].tolist())
 
 
 def _guarded(found: Iterable[FunctionAudit]) -> frozenset[str]:

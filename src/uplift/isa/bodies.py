@@ -70,7 +70,7 @@ def body_of(
     inner = refs.target[np.isin(refs.kind, (JUMP, BRANCH))]
     leaders = np.unique(np.concatenate([inner[(inner >= start) & (inner < end)], entries]))
     orphans = np.setdiff1d(behind, leaders)
-    stops = np.unique(np.concatenate([refs.at, ending, leaders]))
+    stops = np.intersect1d(np.concatenate([refs.at, ending, leaders]), bounds)
     return Body(
         start,
         end,

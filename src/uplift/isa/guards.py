@@ -445,6 +445,13 @@ class _Run(Flow):
             self._set(register, value, state)
         return True
 
+    def _rdssp(self, step: Step, state: State) -> bool:
+        """Leave the register as it is: shadow stacks are off on these machines."""
+        value = state.get(step.operands[0][1])
+        if value is not None and value[0] not in POINTERS:
+            self._set(step.operands[0][1], (value[0], value[1], value[2] | {"RDSSP"}), state)
+        return True
+
     def _xgetbv(self, _: Step, state: State) -> bool:
         self._set(0, (0, 0, frozenset({"XGETBV"})), state)
         self._set(2, None, state)
@@ -464,6 +471,7 @@ _ACTIONS: Mapping[str, Callable[[_Run, Step, State], bool]] = {
     "push": _Run._push,
     "cpuid": _Run._cpuid,
     "xgetbv": _Run._xgetbv,
+    "rdssp": _Run._rdssp,
     "nop": _Run._nothing,
     "vector": _Run._vector,
     "clobber": _Run._clobber,

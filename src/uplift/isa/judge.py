@@ -115,7 +115,9 @@ class Judge:
 
     def run(self, always: Iterable[int] = ()) -> None:
         """Follow functions until nothing new is learnt of words and answers."""
-        waiting = set(always) | set(self.program.asking) | self.program.touching_names
+        waiting = (
+            set(always) | set(self.program.asking) | self.program.touching_names | self.program.also
+        )
         for left in reversed(range(_ROUNDS)):
             if not waiting or len(self.outcomes) > _MAX_JUDGED:
                 return
@@ -286,8 +288,15 @@ class Judge:
         ways = ((outcome.calls, CALL), (outcome.taken, ADDRESS), (outcome.slots, CALL_MEMORY))
         for addresses, kind in ways:
             for address in addresses:
-                if -(1 << 63) <= address < 1 << 63:
+                if kind != ADDRESS or self._is_named(address):
                     yield number, kind, address, address in outcome.sure
+
+    def _is_named(self, address: int) -> bool:
+        """Whether code or data names the address; one computed into a function is none of it."""
+        if not -(1 << 63) <= address < 1 << 63:
+            return False
+        number = self.program.number(address)
+        return number < 0 or address == self.found.start[number] or address in self.program.inner
 
 
 def _is_no(outcome: Outcome) -> bool:

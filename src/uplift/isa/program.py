@@ -33,12 +33,23 @@ _MAIN = ("main", "main.main", "_start", "runtime.main")
 class Program:
     """The code of a file: made once, asked for every kind of machine."""
 
-    def __init__(self, places: Places, code: tuple[Part, ...]) -> None:
+    def __init__(
+        self, places: Places, code: tuple[Part, ...], also: frozenset[int] = frozenset()
+    ) -> None:
         self.places, self.code = places, code
+        self.also = also  #: functions that ask in another way
         self.found, self.refs = places.found, places.refs
         self._bodies: dict[int, Body | None] = {}
         self._names: dict[int, str] = {}
         self._slots: dict[int, int | None] = {}
+
+    @cached_property
+    def inner(self) -> frozenset[int]:
+        """The addresses within functions that code and data name."""
+        every = np.concatenate([self.refs.target, self.places.pointers.target])
+        number = self.found.index(every)
+        inside = (number >= 0) & (self.found.start[np.maximum(number, 0)] != every)
+        return frozenset(every[inside].tolist())
 
     @cached_property
     def asking(self) -> frozenset[int]:
