@@ -446,10 +446,11 @@ class _Run(Flow):
         return True
 
     def _rdssp(self, step: Step, state: State) -> bool:
-        """Leave the register as it is: shadow stacks are off on these machines."""
-        value = state.get(step.operands[0][1])
-        if value is not None and value[0] not in POINTERS:
-            self._set(step.operands[0][1], (value[0], value[1], value[2] | {"RDSSP"}), state)
+        """Say that shadow stacks are off: the register stays as it is, and compilers clear it.
+
+        GCC's and LLVM's ``_get_ssp``; the clearing may stand before a call in between.
+        """
+        self._set(step.operands[0][1], known(0, frozenset({"RDSSP"})), state)
         return True
 
     def _xgetbv(self, _: Step, state: State) -> bool:
