@@ -33,6 +33,7 @@ ASKED = "asked"
 DOUBTFUL = (0, 0, NOTHING)
 _MAX_VISITS = 6  #: of a block, until nothing is taken for known there
 _MAX_STEPS = 40_000  #: instructions looked at in one function
+_SMALL = 1024  #: bytes of functions in which every constant is kept in mind
 _SKIPPED = 64  #: bytes worth skipping where only constants are known
 
 
@@ -202,7 +203,9 @@ class Flow:
             at = step.end
 
     def _skipped(self, at: int, state: State) -> int:
-        """Return the next address at which something can happen."""
+        """Return the next address at which something can happen; small functions are read whole."""
+        if self.body.end - self.body.start <= _SMALL:
+            return at
         if any(v[0] in POINTERS or v[2] for k, v in state.items() if k != FLAGS):
             return at
         if FLAGS in state and state[FLAGS][4]:

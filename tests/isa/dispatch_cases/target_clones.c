@@ -1,5 +1,8 @@
 #include <stdio.h>
-__attribute__((noinline, target_clones("avx2", "default"))) int dot(const int *a, int n)
+#ifndef __clang__
+__attribute__((noinline))
+#endif
+__attribute__((target_clones("avx2", "default"))) int dot(const int *a, int n)
 {
     int sum = 0;
     for (int i = 0; i < n; i++)
