@@ -125,8 +125,8 @@ def _debug_elf(debug: Source | None, build_id: str) -> Elf | None:
         debug = path
     if isinstance(debug, (str, Path)):
         with _mapped(Path(debug)) as data:
-            return Elf(data)
-    return Elf(debug)
+            return Elf(data, detached=True)
+    return Elf(debug, detached=True)
 
 
 class _Work:

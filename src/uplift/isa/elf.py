@@ -149,10 +149,11 @@ class Elf:
     """An ELF file in memory.
 
     :param data: the whole file; only its headers are read at once.
+    :param detached: it is a debug file, whose program headers may speak of another file's bytes.
     :raises UpliftError: it is not of 64 bits, little endian, of a known architecture, or broken.
     """
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, detached: bool = False) -> None:
         self.data = memoryview(data)
         self.size = len(self.data)
         self._check_identity()
@@ -165,7 +166,7 @@ class Elf:
         self.entry = _signed(self.entry)
         segment_size, segment_count, section_size, section_count, self._names = counts
         self._check_sizes(segment_size, segment_count, section_size, section_count)
-        self.segments = self._segments(segments, segment_count)
+        self.segments = () if detached else self._segments(segments, segment_count)
         self.sections = self._sections(sections, section_count)
 
     def _check_identity(self) -> None:
@@ -189,7 +190,7 @@ class Elf:
         for index, (kind, flags, offset, address, _, size, memory, _) in enumerate(
             _SEGMENT.iter_unpack(table)
         ):
-            if kind == LOADED and offset + size > self.size:
+            if kind == LOADED and size and offset + size > self.size:
                 at = start + index * _SEGMENT.size
                 raise refused(at, f"a segment of bytes {offset} to {offset + size} of {self.size}")
             if kind == LOADED and (memory > _LARGEST or size > memory):
