@@ -16,7 +16,8 @@ LIBRARY = """
 #include <immintrin.h>
 __attribute__((target("avx2"), noinline)) static int wide(int n)
 {
-    return _mm256_extract_epi32(_mm256_set1_epi32(n * 3), 5);
+    __m256i v = _mm256_add_epi32(_mm256_set1_epi32(n), _mm256_set1_epi32(n * 2));
+    return _mm256_extract_epi32(v, 5);
 }
 int entry(int n) { return wide(n) + 1; }
 extern __typeof(entry) another __attribute__((alias("entry")));

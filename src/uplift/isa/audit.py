@@ -49,7 +49,7 @@ _VARIANT = re.compile(
     r"armv8\w*|cortexa\d+|neoverse\w*|thunderx\w*)(?![a-z])",
     re.IGNORECASE,
 )
-_HWCAPS = re.compile(r"/glibc-hwcaps/([\w.-]+)/|/hwcaps/([\w.-]+)/")
+_HWCAPS = re.compile(r"/glibc-hwcaps/([\w.-]+)/")
 _MAX_EVIDENCE = 4
 
 
@@ -441,17 +441,18 @@ def _violations(result: FileAudit, allowed: frozenset[str]) -> tuple[Violation, 
 def _by_path(result: FileAudit) -> FileAudit:
     """Take a file in a directory that the dynamic linker only looks into on better processors."""
     match = _HWCAPS.search(result.path)
-    if match is None:
+    has = levels.named(result.arch, match[1]) if match else None
+    if match is None or has is None:
         return result
-    level = match[1] or match[2]
-    evidence = f"the dynamic linker takes it only on {level}"
-    found = tuple(
-        replace(
-            function,
-            reach=Reach.DISPATCHED,
-            evidence=(*function.evidence, evidence),
-            sets={n: replace(u, reach=Reach.DISPATCHED) for n, u in function.sets.items()},
-        )
-        for function in result.functions
-    )
+    evidence = f"the dynamic linker takes it only on {match[1]}"
+    found = tuple(_with_level(function, has, evidence) for function in result.functions)
     return replace(result, functions=found, sets=_summed(found), notes=(*result.notes, evidence))
+
+
+def _with_level(function: FunctionAudit, has: frozenset[str], evidence: str) -> FunctionAudit:
+    sets = {
+        name: replace(use, reach=Reach.DISPATCHED) if name in has else use
+        for name, use in function.sets.items()
+    }
+    worst = min((use.reach for use in sets.values()), key=_WORST.__getitem__)
+    return replace(function, sets=sets, reach=worst, evidence=(evidence, *function.evidence))

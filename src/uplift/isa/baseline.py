@@ -86,6 +86,11 @@ def level(arch: str, name: str) -> frozenset[str]:
     return found
 
 
+def named(arch: str, name: str) -> frozenset[str] | None:
+    """Return the sets of a level; None where the architecture has none of that name."""
+    return _levels(arch).get(_ALIASES.get(name, name))
+
+
 def holding(arch: str, sets: frozenset[str]) -> str:
     """Return the lowest level that has all of ``sets``; empty where none has."""
     known = _levels(arch)
