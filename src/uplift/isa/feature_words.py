@@ -85,7 +85,7 @@ _OPENSSL = (None, {**_LEAF_1_ECX, 11: "xop"}, _LEAF_7_EBX, _LEAF_7_ECX, _LEAF_7_
 KNOWN = frozenset({"__cpu_model", "__cpu_features2", "OPENSSL_ia32cap_P"})
 OPAQUE = frozenset(
     {
-        "_rtld_global_ro", "_rtld_global", "boot_cpu_data", "cpu_data", "OPENSSL_armcap_P",
+        "_rtld_global_ro", "boot_cpu_data", "cpu_data", "OPENSSL_armcap_P",
         "OPENSSL_ppccap_P", "OPENSSL_riscvcap_P", "OPENSSL_s390xcap_P", "__aarch64_cpu_features",
         "__aarch64_have_lse_atomics", "__riscv_feature_bits", "internal/cpu.X86",
         "internal/cpu.ARM64", "runtime.x86HasPOPCNT", "runtime.x86HasSSE41", "runtime.x86HasFMA",
@@ -93,6 +93,8 @@ OPAQUE = frozenset(
         "_dl_x86_cpu_features", "_dl_hwcap", "_dl_hwcap2", "system_cpucaps", "cpu_hwcaps",
     }
 )  # fmt: skip
+#: Of these, what holds much else: only resolvers read features there.
+MIXED = frozenset({"_rtld_global_ro"})
 #: Functions that answer what the processor can do: a pointer to words, or words.
 POINTS = frozenset(
     {"_dl_x86_get_cpu_features", "__x86_get_cpu_features", "__get_cpu_features",

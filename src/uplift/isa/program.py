@@ -10,7 +10,7 @@ import numpy as np
 from uplift.isa import decoder
 from uplift.isa.bodies import Body, body_of
 from uplift.isa.elf import EXECUTABLE, RELOCATABLE, Ints
-from uplift.isa.feature_words import ANSWERS, KNOWN, NAMES, OPAQUE, POINTS
+from uplift.isa.feature_words import ANSWERS, KNOWN, MIXED, NAMES, OPAQUE, POINTS
 from uplift.isa.functions import Part, References
 from uplift.isa.range_rows import (
     ADDRESS,
@@ -27,6 +27,7 @@ from uplift.isa.symbols import FUNCTION, RESOLVER
 
 _MAX_FUNCTION = 1 << 18  #: bytes; longer ones are tables or whole programs in one function
 _NEAR = 64  #: bytes behind an address that code takes to read what lies there
+_MIXED_NAMES = frozenset(name.encode() for name in MIXED)
 _MAIN = ("main", "main.main", "_start", "runtime.main")
 
 
@@ -119,19 +120,25 @@ class Program:
     def touching_names(self) -> frozenset[int]:
         """Return the functions that refer to variables or functions of known names."""
         wanted: list[int] = []
-        for _, address, size in self.variables:
-            wanted += self.readers(address, address + size)
-        symbols = self.places.pointers.symbol
-        table = self.places.elf.dynamic_symbols
-        known_symbols = [
-            i for i in np.unique(symbols[symbols > 0]).tolist() if table.text(i).encode() in NAMES
-        ]
-        slots = self.places.pointers.place[np.isin(symbols, known_symbols)]
-        wanted += self.users_of_slots(slots)
+        mixed: list[int] = []
+        for name, address, size in self.variables:
+            (mixed if name in MIXED else wanted).extend(self.readers(address, address + size))
+        wanted += self.users_of_slots(self._slots_of(NAMES - _MIXED_NAMES))
+        mixed += self.users_of_slots(self._slots_of(_MIXED_NAMES))
+        wanted += set(mixed) & set(resolvers(self.places).tolist())
         functions = [a for n, a, _ in self.places.names.named(NAMES) if n in POINTS or n in ANSWERS]
         for address in functions:
             wanted += self.callers(address)
         return frozenset(wanted) - {-1}
+
+    def _slots_of(self, wanted: frozenset[bytes]) -> Ints:
+        """Return where pointers to other files' variables of these names are."""
+        symbols = self.places.pointers.symbol
+        table = self.places.elf.dynamic_symbols
+        every = np.unique(symbols[symbols > 0]).tolist()
+        rows = [row for row in every if table.text(row).encode() in wanted]
+        found: Ints = self.places.pointers.place[np.isin(symbols, rows)]
+        return found
 
     def readers(self, start: int, end: int) -> list[int]:
         """Return the functions that refer to addresses in a range, also through pointers."""
