@@ -213,9 +213,14 @@ def _judged(work: _Work, hits: Hits) -> tuple[FunctionAudit, ...]:
         if _guarded(found) <= machine.sets:
             break
         verdicts = judge(program, machine.features, variants, perhaps)
-        there = _functions(work, hits, verdicts)
-        found = tuple(_worse(*pair, machine) for pair in zip(found, there, strict=True))
+        hidden = frozenset(f.address for f in found if Reach.DISPATCHED in _reaches(f))
+        there = {f.address: f for f in _functions(work, hits, verdicts, hidden)}
+        found = tuple(_worse(f, there.get(f.address, f), machine) for f in found)
     return found
+
+
+def _reaches(function: FunctionAudit) -> frozenset[Reach]:
+    return frozenset(use.reach for use in function.sets.values())
 
 
 def _asking_by_effect(arch: str, hits: Hits) -> frozenset[int]:
@@ -264,11 +269,15 @@ def _not_only_guarded(verdicts: Verdicts, variants: Ints) -> Ints:
     return variants[~guarded]
 
 
-def _functions(work: _Work, hits: Hits, verdicts: Verdicts) -> Iterator[FunctionAudit]:
+def _functions(
+    work: _Work, hits: Hits, verdicts: Verdicts, only: frozenset[int] | None = None
+) -> Iterator[FunctionAudit]:
+    """Yield the functions that hold hits; ``only``: those at these addresses."""
     order = np.argsort(hits.range, kind="stable")
     first = np.searchsorted(hits.range[order], np.unique(hits.range))
     for rows in np.split(order, first[1:]):
-        yield _function(work, hits, verdicts, rows)
+        if only is None or int(work.found.start[hits.range[rows[0]]]) in only:
+            yield _function(work, hits, verdicts, rows)
 
 
 def _function(work: _Work, hits: Hits, verdicts: Verdicts, rows: Ints) -> FunctionAudit:

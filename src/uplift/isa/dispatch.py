@@ -53,8 +53,7 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
     outcomes: Mapping[int, Outcome] = {}
     pruned, kept = places.code_edges, Records(places)
     if places.elf.arch in GUARDS:
-        judged = Judge(program, features)
-        judged.run(asked.tolist())
+        judged = _followed(program, features)
         outcomes, pruned = judged.outcomes, judged.edges()
         kept = kept.without_refused(judged.refusing())
     start = np.setdiff1d(roots(places), variants)
@@ -63,3 +62,11 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
     result = reached(places, pruned, kept.edges, (start, alone))
     origin = frontier(places, result, pruned)
     return Verdicts(result, outcomes, origin, frozenset(asked.tolist()))
+
+
+def _followed(program: Program, features: Features) -> Judge:
+    judged: Judge | None = program.judges.get(features)
+    if judged is None:
+        judged = program.judges[features] = Judge(program, features)
+        judged.run(resolvers(program.places).tolist())
+    return judged

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from uplift.isa import guards
 from uplift.isa.elf import Ints
 from uplift.isa.feature_memory import Words, named_word
 from uplift.isa.feature_words import ANSWERS, KNOWN, OPAQUE, POINTS, Features, bits
@@ -139,7 +138,8 @@ class Judge:
         body = self.program.body(number)
         if body is None:
             return
-        self.outcomes[number] = guards.evaluate(body, self, self.entries(number))
+        entries = self.entries(number)
+        self.outcomes[number] = self.program.recollection.follow(number, body, self, entries)
 
     def entries(self, number: int) -> dict[int, State]:
         """Return where a function is entered, and what all who enter know of registers there."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from uplift.isa import decoder
 from uplift.isa.bodies import Body, body_of
 from uplift.isa.elf import EXECUTABLE, RELOCATABLE, Ints
-from uplift.isa.feature_words import ANSWERS, KNOWN, MIXED, NAMES, OPAQUE, POINTS
+from uplift.isa.feature_words import ANSWERS, KNOWN, MIXED, NAMES, OPAQUE, POINTS, Features
 from uplift.isa.functions import Part, References
 from uplift.isa.range_rows import (
     ADDRESS,
@@ -23,6 +24,7 @@ from uplift.isa.range_rows import (
     STORE,
 )
 from uplift.isa.reachability import Places
+from uplift.isa.recollection import Recollection
 from uplift.isa.symbols import FUNCTION, RESOLVER
 
 _MAX_FUNCTION = 1 << 18  #: bytes; longer ones are tables or whole programs in one function
@@ -40,6 +42,8 @@ class Program:
         self.places, self.code = places, code
         self.also = also  #: functions that ask in another way
         self.found, self.refs = places.found, places.refs
+        self.recollection = Recollection()
+        self.judges: dict[Features, Any] = {}  #: what was followed, by kind of machine
         self._bodies: dict[int, Body | None] = {}
         self._names: dict[int, str] = {}
         self._slots: dict[int, int | None] = {}
@@ -142,21 +146,38 @@ class Program:
 
     def readers(self, start: int, end: int) -> list[int]:
         """Return the functions that refer to addresses in a range, also through pointers."""
-        near = np.where(self.refs.kind == ADDRESS, start - _NEAR, start)
-        hit = (self.refs.target >= near) & (self.refs.target < end)
+        targets, kinds, owners = self._by_target
+        near, low, high = np.searchsorted(targets, [start - _NEAR, start, end])
+        taken = owners[near:low][kinds[near:low] == ADDRESS]
+        found: list[int] = np.unique(np.concatenate([taken, owners[low:high]])).tolist()
         pointers = self.places.pointers
         slots = pointers.place[(pointers.target >= start) & (pointers.target < end)]
-        found: list[int] = np.unique(self.found.index(self.refs.at[hit])).tolist()
         return found + self.users_of_slots(slots)
+
+    @cached_property
+    def _by_target(self) -> tuple[Ints, Ints, Ints]:
+        """The references by what they refer to: targets, kinds, the functions they stand in."""
+        order = np.argsort(self.refs.target, kind="stable")
+        owners = self.found.index(self.refs.at[order])
+        return self.refs.target[order], self.refs.kind[order], owners
 
     def users_of_slots(self, slots: Ints) -> list[int]:
         """Return the functions that go or read through pointers at these places."""
-        users = np.isin(self.refs.target, slots)
-        at = self.refs.at[users]
-        called, stub = self._stub_slots
-        through = np.isin(called, slots) & stub
-        at = np.concatenate([at, self.refs.at[self.flow][through]])
-        return list(np.unique(self.found.index(at)).tolist())
+        if not len(slots):
+            return []
+        targets, _, owners = self._by_target
+        used = _rows(targets, np.sort(slots))
+        stubs, callers = self._by_stub
+        every = np.concatenate([owners[used], callers[_rows(stubs, np.sort(slots))]])
+        return list(np.unique(every).tolist())
+
+    @cached_property
+    def _by_stub(self) -> tuple[Ints, Ints]:
+        """The pointers that calls of stubs go through, sorted, and the functions that call."""
+        called, stub = self.places.through_stubs(self.refs.target[self.flow])
+        callers = self.found.index(self.refs.at[self.flow][stub])
+        order = np.argsort(called[stub], kind="stable")
+        return called[stub][order], callers[order]
 
     @cached_property
     def flow(self) -> Ints:
@@ -164,14 +185,11 @@ class Program:
         kind = self.refs.kind
         return np.flatnonzero((kind == CALL) | (kind == JUMP) | (kind == BRANCH))
 
-    @cached_property
-    def _stub_slots(self) -> tuple[Ints, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-        return self.places.through_stubs(self.refs.target[self.flow])
-
     def callers(self, address: int) -> list[int]:
         """Return the functions that name an address, also through pointers."""
-        at = self.refs.at[self.refs.target == address]
-        found: list[int] = np.unique(self.found.index(at)).tolist()
+        targets, _, owners = self._by_target
+        low, high = np.searchsorted(targets, [address, address + 1])
+        found: list[int] = np.unique(owners[low:high]).tolist()
         pointers = self.places.pointers
         return found + self.users_of_slots(pointers.place[pointers.target == address])
 
@@ -230,6 +248,15 @@ class Program:
         refs = References(*(c[low:high] for c in (self.refs.at, self.refs.kind, self.refs.target)))
         entries = np.array(sorted(self.entered.get(number, {})), np.int64)
         return body_of(start, end, raw, offsets, refs, entries)
+
+
+def _rows(sorted_values: Ints, wanted: Ints) -> Ints:
+    """Return where values stand in a sorted array, however often."""
+    low = np.searchsorted(sorted_values, wanted)
+    size = np.searchsorted(sorted_values, wanted, side="right") - low
+    before = np.concatenate([[0], np.cumsum(size)[:-1]])
+    found: Ints = np.repeat(low - before, size) + np.arange(int(size.sum()))
+    return found
 
 
 def resolvers(places: Places) -> Ints:
