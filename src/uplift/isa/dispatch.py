@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from uplift.isa import unfollowed
 from uplift.isa.elf import Ints
 from uplift.isa.feature_words import Features
 from uplift.isa.flow import Outcome
@@ -56,6 +57,8 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
         judged = _followed(program, features)
         outcomes, pruned = judged.outcomes, judged.edges()
         kept = kept.without_refused(judged.refusing())
+    else:
+        outcomes, pruned = unfollowed.outcomes(program), unfollowed.edges(program)
     start = np.setdiff1d(roots(places), variants)
     alone = lonely(places, (places.code_edges, places.pointer_edges))
     alone = np.union1d(np.setdiff1d(alone, start), perhaps)
