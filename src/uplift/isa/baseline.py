@@ -48,6 +48,13 @@ def _x86_levels() -> dict[str, frozenset[str]]:
     return found
 
 
+def closed(arch: str, sets: frozenset[str]) -> frozenset[str]:
+    """Add what needs several of the sets at once: the decoder joins their names by ``+``."""
+    from uplift.isa.functions import classes  # noqa: PLC0415 - the decoder's names
+
+    return sets | {name for name in classes(arch).names if sets.issuperset(name.split("+"))}
+
+
 def ladder(arch: str) -> tuple[str, ...]:
     """Return the names of levels, lowest first, of an architecture's main line."""
     return tuple(name for name in _levels(arch) if name.startswith(_LADDERS[arch]))
@@ -77,6 +84,11 @@ def level(arch: str, name: str) -> frozenset[str]:
             f"name one of {', '.join(known)}",
         )
     return found
+
+
+def named(arch: str, name: str) -> frozenset[str] | None:
+    """Return the sets of a level; None where the architecture has none of that name."""
+    return _levels(arch).get(_ALIASES.get(name, name))
 
 
 def holding(arch: str, sets: frozenset[str]) -> str:
