@@ -111,12 +111,14 @@ class Site:
 class Explanation:
     """What is told of one function.
 
+    :param exported: other files may call it by name.
     :param verdict: None where the function holds nothing above the base.
     """
 
     audit: FileAudit
     name: str
     address: int
+    exported: bool
     verdict: FunctionAudit | None
     sets: tuple[Evidence, ...]
     guards: tuple[Guard, ...]
@@ -166,6 +168,7 @@ class _Reader:
             audit=self.audit,
             name=self._shown(wanted, address, start),
             address=start,
+            exported=bool(self.names.exported[self.names.address == start].any()),
             verdict=verdict,
             sets=tuple(self._evidence(verdict)) if verdict else (),
             guards=tuple(self._guards(verdict, sites)) if verdict else (),
@@ -275,7 +278,9 @@ class _Reader:
             at = int(refs.at[row])
             number = self._function_at(at)
             if number >= 0:
-                yield Site(_KINDS[int(refs.kind[row])], at, self._name(number), self._one(at))
+                kind = int(refs.kind[row])
+                before = _BEFORE if kind == BRANCH else 0
+                yield Site(_KINDS[kind], at, self._name(number), self._one(at, before))
 
     def _by_data(self, verdict: FunctionAudit | None, start: int) -> Iterator[Site]:
         pointers = self.elf.pointers
@@ -314,7 +319,11 @@ class _Reader:
         near = [own, *(self._function_at(site.address) for site in sites if site.lines)]
         numbers = cited or dict.fromkeys(n for n in near if n >= 0)
         asking = ((number, [*self._tests(number, texts)]) for number in numbers)
-        worth = ((number, tests) for number, tests in asking if tests or number in cited)
+        worth = (
+            (number, tests or [*self._asked_elsewhere(number, texts)])
+            for number, tests in asking
+            if tests or number in cited
+        )
         for number, tests in islice(worth, _MAX_GUARDS):
             yield self._guard(number, tests, number in cited)
 
@@ -361,6 +370,18 @@ class _Reader:
             if what and (what, at) not in seen:
                 seen.add((what, at))
                 yield what, at
+
+    def _asked_elsewhere(self, number: int, evidence: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """Yield where a function calls one that asks for it."""
+        refs = self._refs
+        low, high = np.searchsorted(
+            refs.at, [int(self._found.start[number]), int(self._found.end[number])]
+        )
+        for row in (np.flatnonzero(refs.kind[low:high] == CALL) + low).tolist():
+            callee = self._function_at(int(refs.target[row]))
+            tests = [*self._tests(callee, evidence)] if callee not in (-1, number) else []
+            if tests:
+                yield f"{self._name(callee)}, which asks {tests[0][0]},", int(refs.at[row])
 
     def _asked(self, kind: int, target: int) -> str:
         if kind == IDENTITY:

@@ -33,6 +33,7 @@ def explanation_to_json(found: Explanation) -> Json:
         "arch": found.audit.arch,
         "function": found.name,
         "address": address(found.address),
+        "exported": found.exported,
         "size": verdict.size if verdict else None,
         "confidence": verdict.confidence.value if verdict else None,
         "reach": verdict.reach.value if verdict else None,
@@ -171,14 +172,25 @@ def _guards(found: Explanation) -> Iterator[Text]:
 
 
 def _sites(found: Explanation) -> Iterator[Text]:
+    outside = "other files may call it by its name" if found.exported else ""
     if not found.sites:
-        yield Text("  nothing in the file leads to it: it is called from outside, or not at all")
+        yield Text(f"  nothing in the file leads to it; {outside or 'no name leads to it either'}")
         return
-    yield Text("  led to by", style="bold")
-    for site in found.sites[:_SITES]:
-        where = safe(site.function) or "data"
-        yield Text(f"    {where} at {address(site.address)} {site.how}")
-        yield from _instructions(site.lines, -1)
-    more = len(found.sites) - _SITES + found.more_sites
+    yield Text(f"  led to by{'; ' if outside else ''}{outside}", style="bold")
+    groups = _grouped(found.sites)
+    for (where, how), sites in groups[:_SITES]:
+        times = f", {len(sites)} times, first there" if len(sites) > 1 else ""
+        place = safe(where) or "data"
+        yield Text(f"    {place} at {address(sites[0].address)} {how}{times}")
+        yield from _instructions(sites[0].lines, sites[0].address)
+    more = sum(len(sites) for _, sites in groups[_SITES:]) + found.more_sites
     if more > 0:
         yield Text(f"    and {more} more (--json names them)", style="dim")
+
+
+def _grouped(sites: Iterable[Site]) -> list[tuple[tuple[str, str], list[Site]]]:
+    """Return sites by where they stand and what they do."""
+    groups: dict[tuple[str, str], list[Site]] = {}
+    for site in sites:
+        groups.setdefault((site.function, site.how), []).append(site)
+    return list(groups.items())

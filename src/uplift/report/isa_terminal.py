@@ -22,7 +22,8 @@ _LEGEND = (
     "always: no guard on the way · unknown: nobody saw how it is reached, which is not safe · "
     "dispatched: only after a test of the processor"
 )
-_FUNCTIONS = 8  #: functions shown of a file unless all are asked for
+_FUNCTIONS = 5  #: functions shown of a group unless all are asked for
+_GROUPS = 6  #: ways of being reached that are shown unless all are asked for
 _NAMES = 12  #: features or sets named in one line
 _FEW = 4  #: sets named in a cell of the table of many files
 _SKIPPED = 5
@@ -50,8 +51,8 @@ class AuditText:
         self._skipped()
 
     def _line(self, name: str, text: Text) -> None:
-        head = Text(f"  {name:<14}", style="dim")
-        self._console.print(_hanging(head.append_text(text), self._console.width, 16))
+        head = Text.assemble((f"  {name:<15}", "dim"), text)
+        self._console.print(_hanging(head, self._console.width, 17))
 
     def _legend(self) -> None:
         text = _LEGEND if self._unicode else _LEGEND.replace("·", "|")
@@ -78,12 +79,30 @@ class AuditText:
         self._console.print()
 
     def _functions(self, file: FileReport) -> None:
-        shown = file.functions if self._every else file.functions[:_FUNCTIONS]
-        self._console.print(_function_table(shown))
-        more = len(file.functions) - len(shown)
-        if more:
-            told = f"  and {more} more: --functions shows them"
+        """List functions under how they are reached and by what that was told."""
+        groups: dict[tuple[Reach, tuple[str, ...]], list[FunctionAudit]] = {}
+        for function in file.functions:
+            groups.setdefault((function.reach, function.evidence), []).append(function)
+        every = self._every
+        for (reach, evidence), functions in list(groups.items())[: None if every else _GROUPS]:
+            self._group(reach, evidence, functions)
+        more = len(groups) - _GROUPS
+        if more > 0 and not every:
+            rest = sum(len(functions) for functions in list(groups.values())[_GROUPS:])
+            told = f"  and {rest} more: --functions shows every function"
             self._console.print(Text(told, style="dim"))
+
+    def _group(
+        self, reach: Reach, evidence: tuple[str, ...], functions: Sequence[FunctionAudit]
+    ) -> None:
+        why = f": {safe('; '.join(evidence))}" if evidence else ""
+        head = Text.assemble(f"  {len(functions)} ", (reach.value, STYLE[reach]), why)
+        self._console.print(_hanging(head, self._console.width, 4))
+        shown = functions if self._every else functions[:_FUNCTIONS]
+        self._console.print(_function_table(shown))
+        if len(functions) > len(shown):
+            rest = f"      and {len(functions) - len(shown)} more of these"
+            self._console.print(Text(rest, style="dim"))
 
     # a chip
 
@@ -97,7 +116,7 @@ class AuditText:
             return
         self._line("chip", Text(f"{name}: ").append_text(_runs(fit)))
         self._line(f"uses {len(fit.used)}", self._features(fit.used))
-        self._line(f"leaves {len(fit.unused)}", self._features(fit.unused))
+        self._line(f"unused {len(fit.unused)}", self._features(fit.unused))
 
     def _features(self, features: Sequence[Feature]) -> Text:
         names = [self._feature(feature) for feature in features]
@@ -141,7 +160,7 @@ class AuditText:
             return Text("another architecture", style="dim")
         cell = _runs(file.fit)
         names = [self._feature(feature) for feature in file.fit.unused]
-        return cell.append(f"; leaves {_some(names, _FEW)}", style="default")
+        return cell.append(f"; unused: {_some(names, _FEW)}", style="default")
 
     def _skipped(self) -> None:
         skipped = self._report.skipped
@@ -230,20 +249,15 @@ def _count(tally: Tally, reach: Reach) -> Text:
 
 
 def _function_table(functions: Iterable[FunctionAudit]) -> Table:
-    table = _plain_table()
-    table.add_column("  reach", no_wrap=True)
-    table.add_column("function", overflow="fold", ratio=4)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column("function", overflow="fold", ratio=5)
     table.add_column("at", no_wrap=True)
-    table.add_column("sets", overflow="fold", ratio=3)
-    table.add_column("told by", overflow="fold", ratio=5)
+    table.add_column("sets", overflow="fold", ratio=4)
     for function in functions:
-        table.add_row(
-            Text(f"  {function.reach.value}", style=STYLE[function.reach]),
-            Text(safe(function.name)),
-            address(function.address),
-            Text(", ".join(single_sets(function))),
-            Text(safe("; ".join(function.evidence)), style="dim"),
-        )
+        sets = ", ".join(single_sets(function))
+        unnamed = function.name == address(function.address)
+        place = "" if unnamed else address(function.address)
+        table.add_row(Text(f"      {safe(function.name)}"), place, Text(sets, style="dim"))
     return table
 
 
