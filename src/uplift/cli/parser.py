@@ -16,13 +16,14 @@ from uplift.cli import (
     diff,
     explain,
     fix,
+    isa,
     matrix,
     release,
     scan,
 )
 
 COMMANDS = (
-    *(scan, explain, fix, matrix, diff, chip, release, boot, backport),
+    *(scan, explain, fix, matrix, diff, chip, release, boot, backport, isa),
     *(config, cpuid, catalog, completion),
 )
 
