@@ -17,12 +17,13 @@ from uplift.cli import (
     explain,
     fix,
     matrix,
+    rebuild,
     release,
     scan,
 )
 
 COMMANDS = (
-    *(scan, explain, fix, matrix, diff, chip, release, boot, backport),
+    *(scan, explain, fix, matrix, diff, chip, release, boot, backport, rebuild),
     *(config, cpuid, catalog, completion),
 )
 

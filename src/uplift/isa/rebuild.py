@@ -1,0 +1,501 @@
+"""Rebuild a source package for a level, and say what that changed.
+
+The stages: fetch, a clean root, what the build needs, build and test, audit before and after, a
+repository. Each leaves its log; the root is removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from uplift.errors import UpliftError
+from uplift.isa import rebuild_compare, rebuild_repository, rebuild_variant
+from uplift.isa.audit import audit
+from uplift.isa.elf import Elf
+from uplift.isa.rebuild_compare import Audited, FileChange
+from uplift.isa.rebuild_levels import (
+    DEBIAN_ARCH,
+    Level,
+    environment,
+    find,
+    refused,
+    sets_of,
+    variant_of,
+)
+from uplift.isa.rebuild_log import FlagUse, TestResult, Tests, flag_use, tests_of
+from uplift.isa.rebuild_version import rebuilt_version, with_entry
+from uplift.isa.symbols import names
+from uplift.lab import apt, build_root, build_root_debs, process, source_package
+from uplift.lab.build_root import BuildRoot, Limits, Step
+from uplift.lab.source_package import SourcePackage
+
+Say = Callable[[str], None]
+HOW = "own namespaces of an unprivileged user, one identity, no network"
+_TREE = f"/{build_root.BUILD_PLACE}/tree"
+_PROBE_SECONDS = 60
+_UNPACK_SECONDS = 600
+_MAX_CHANGELOG = 16 << 20
+_MAX_LOG = 64 << 20
+_LINE = "Rebuilt for {}: {}."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to rebuild, and how.
+
+    :param arch: ``x86-64``, ``aarch64``, ``riscv64``: this machine's.
+    :param into: the repository; made where it is not there.
+    :param cache: where clean roots and apt's lists are kept.
+    :param suites: empty: those of the machine's own apt configuration.
+    :param jobs: how many compilers at once.
+    :param refresh: make the clean root anew.
+    """
+
+    source: str
+    level: str
+    arch: str
+    into: Path
+    cache: Path
+    variant: str = ""
+    tests: bool = True
+    suites: tuple[str, ...] = ()
+    mirror: str = ""
+    keyring: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    jobs: int = 1
+    refresh: bool = False
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """The build root's compiler.
+
+    :param macros: what it predefines at the level.
+    :param lacking: instruction sets of the level that this machine does not have.
+    :param meant: what ``native`` stands for on this machine.
+    """
+
+    name: str
+    allowed: frozenset[str]
+    lacking: tuple[str, ...]
+    meant: str = ""
+
+
+@dataclass(frozen=True)
+class PackageChange:
+    """One binary package.
+
+    :param installed: ``Installed-Size`` in KiB, before and after.
+    :param size: bytes of the package file, before and after; 0 where the archive has none.
+    """
+
+    name: str
+    file: str
+    versions: tuple[str, str]
+    installed: tuple[int, int]
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What came of it.
+
+    :param how: what isolated the build.
+    :param seconds: of each stage.
+    """
+
+    source: str
+    version: str
+    rebuilt: str
+    level: Level
+    variant: str
+    compiler: Compiler
+    how: str
+    environment: Mapping[str, str]
+    suites: tuple[str, ...]
+    tests: TestResult
+    flags: FlagUse
+    packages: tuple[PackageChange, ...]
+    files: tuple[FileChange, ...]
+    repository: Path
+    log: Path
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class BuildFailed(UpliftError):
+    """The package did not build, or its tests failed."""
+
+    def __init__(self, problem: str, cause: str, fix: str, tests: TestResult) -> None:
+        super().__init__(problem, cause, fix, 1)
+        self.tests = tests
+
+
+def rebuild(request: Request, say: Say) -> Rebuilt:
+    """Rebuild a source package for a level.
+
+    :raises UpliftError: the level is not known here, or a stage failed; its log is named.
+    :raises BuildFailed: the package did not build, or its tests failed: nothing is published.
+    """
+    level = find(request.level, request.arch)
+    variant_of(level, request.variant)
+    work = _Work(request, level, say)
+    request.into.mkdir(parents=True, exist_ok=True)
+    try:
+        return work.done()
+    finally:
+        work.clean()
+
+
+class _Work:
+    """One package on its way through the stages."""
+
+    def __init__(self, request: Request, level: Level, say: Say) -> None:
+        self.request, self.level, self.say = request, level, say
+        self.debian = DEBIAN_ARCH[request.arch]
+        self.seconds: dict[str, float] = {}
+        self.notes: list[str] = []
+        self.place = request.cache / "builds" / f"{_plain(request.source)}.{os.getpid()}"
+        self.log = request.into / "logs" / f"{_plain(request.source)}.{level.suffix}.log"
+
+    def clean(self) -> None:
+        build_root.remove(self.place)
+
+    @contextmanager
+    def _stage(self, name: str, text: str) -> Iterator[None]:
+        self.say(text)
+        started = time.monotonic()
+        yield
+        spent = self.seconds.get(name, 0) + time.monotonic() - started
+        self.seconds[name] = round(spent, 2)
+
+    def done(self) -> Rebuilt:
+        request = self.request
+        self.place.mkdir(parents=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.unlink(missing_ok=True)
+        self.log.touch(mode=0o600)
+        with self._stage("fetch", "asking apt for the source package"):
+            given = (request.suites, request.mirror, request.keyring)
+            store, suites = source_package.archive(self.debian, request.cache, *given)
+            source = source_package.find(store, request.source, self.debian)
+            published = source_package.published(store, source)
+            (self.place / "source").mkdir()
+            exact = f"{source.name}={source.version}"
+            description = store.download_source(exact, self.place / "source")
+        root = self._root(store, suites)
+        with self._stage("root", "asking the root's compiler"):
+            compiler = _compiler(root, self.level, request.arch)
+        tests = request.tests and not compiler.lacking
+        self._prepare(store, root, description, tests)
+        version = self._version(root, source, published)
+        told = environment(self.level, tests, request.jobs, self._native_variant(root))
+        step = self._build(root, told)
+        result, flags = self._read_log(step, tests, compiler)
+        built = self._collect(root)
+        build_root.remove(root.place)
+        packages, files = self._compared(store, built, compiler)
+        repository = self._publish(built)
+        self._note(compiler, flags, packages)
+        return Rebuilt(
+            source=source.name,
+            version=source.version,
+            rebuilt=version,
+            level=self.level,
+            variant=request.variant,
+            compiler=compiler,
+            how=HOW,
+            environment=told,
+            suites=suites,
+            tests=result,
+            flags=flags,
+            packages=packages,
+            files=files,
+            repository=repository,
+            log=self.log,
+            seconds=dict(self.seconds),
+            notes=tuple(self.notes),
+        )
+
+    def _root(self, store: apt.Apt, suites: Sequence[str]) -> BuildRoot:
+        key = "+".join((self.debian, *suites))
+        with self._stage("root", "looking for a clean root"):
+            store.take_as_installed(b"")
+            cache, refresh = self.request.cache, self.request.refresh
+            archive = build_root.base(store, cache, key, self.say, refresh)
+            self.say("unpacking a clean root")
+            return build_root.fresh(archive, self.place / "build")
+
+    def _prepare(self, store: apt.Apt, root: BuildRoot, description: Path, tests: bool) -> None:
+        with self._stage("dependencies", "fetching what the build needs"):
+            wanted = source_package.build_dependencies(store, description, root.status, tests)
+            fetched = source_package.fetch(store, wanted, self.place / "needed")
+            self.say(f"installing {len(fetched)} packages that the build needs")
+            root.add(fetched, self.log)
+            inside = root.path / build_root.BUILD_PLACE
+            for path in sorted(description.parent.iterdir()):
+                build_root.give(path, inside / path.name)
+            words = ["dpkg-source", "--no-check", "-x", description.name, _TREE]
+            step = root.run(
+                words,
+                builder=True,
+                directory=f"/{build_root.BUILD_PLACE}",
+                limits=replace(self.request.limits, seconds=_UNPACK_SECONDS),
+                log=self.log,
+            )
+            self._check(step, "cannot unpack the source package")
+
+    def _version(self, root: BuildRoot, source: SourcePackage, published: Mapping[str, str]) -> str:
+        """Give the packages their version; a variant's have the archive's own."""
+        if self.request.variant:
+            return source.version
+        newest = rebuilt_version(source.version, published.values(), self.level.suffix)
+        name = f"{_TREE}/debian/changelog"
+        old = root.run(["head", "-c", str(_MAX_CHANGELOG), name], builder=True)
+        reason = _LINE.format(self.level.name, self.level.march)
+        text = with_entry(old.output.decode("utf-8", "replace"), newest, reason)
+        words = ["dd", "status=none", f"of={name}"]
+        step = root.run(words, builder=True, stdin=text.encode())
+        self._check(step, "cannot give the rebuilt package a version")
+        return newest
+
+    def _native_variant(self, root: BuildRoot) -> str:
+        """Return the variant where the root's own dpkg makes packages of it."""
+        if not self.request.variant:
+            return ""
+        step = root.run(["dpkg-buildpackage", "--help"], limits=Limits(seconds=_PROBE_SECONDS))
+        return self.request.variant if b"host-arch-variant" in step.output else ""
+
+    def _build(self, root: BuildRoot, told: Mapping[str, str]) -> Step:
+        with self._stage("build", f"building for {self.level.name}"):
+            step = root.run(
+                ["dpkg-buildpackage", "-us", "-uc", "-B", "-rfakeroot"],
+                builder=True,
+                directory=_TREE,
+                environment=told,
+                limits=self.request.limits,
+                log=self.log,
+            )
+        return step
+
+    def _read_log(self, step: Step, tests: bool, compiler: Compiler) -> tuple[TestResult, FlagUse]:
+        with self.log.open("rb") as stream:
+            text = stream.read(_MAX_LOG).decode("utf-8", "replace")
+        reason = "--no-tests"
+        if compiler.lacking:
+            reason = f"this machine lacks {', '.join(compiler.lacking[:6])}"
+        result = tests_of(text, step.ok, tests, reason)
+        if not step.ok:
+            what = "its tests failed" if result.status == Tests.FAILED else "it did not build"
+            raise BuildFailed(
+                f"cannot rebuild {self.request.source} for {self.level.name}: {what}",
+                step.over or build_root.last_words(self.log) or f"exit {step.returncode}",
+                f"the whole story is in {self.log}",
+                result,
+            )
+        return result, flag_use(text, self.level.march)
+
+    def _check(self, step: Step, problem: str) -> None:
+        build_root.check(step, problem, self.log)
+
+    def _collect(self, root: BuildRoot) -> list[Path]:
+        made = build_root_debs.collect(root.path / build_root.BUILD_PLACE, self.place / "made")
+        if not made:
+            raise UpliftError(
+                "the build made no packages",
+                "it ended well and left none",
+                f"the whole story is in {self.log}",
+            )
+        variant = self.request.variant
+        if not variant:
+            return made
+        return [_marked(path, self.debian, variant) for path in made]
+
+    def _compared(
+        self, store: apt.Apt, built: Sequence[Path], compiler: Compiler
+    ) -> tuple[tuple[PackageChange, ...], tuple[FileChange, ...]]:
+        with self._stage("compare", "fetching the archive's packages"):
+            store.take_as_installed(b"")
+            debug = _debug_files(built, self.place / "debug")
+            packages: list[PackageChange] = []
+            files: list[FileChange] = []
+            for path in built:
+                if _is_debug(path):
+                    continue
+                name = path.name.partition("_")[0]
+                self.say(f"comparing {name}")
+                old = self._archived(store, name)
+                packages.append(_package(name, old, path))
+                files += _files(old, path, debug, compiler.allowed)
+        return tuple(packages), tuple(files)
+
+    def _archived(self, store: apt.Apt, name: str) -> Path | None:
+        version = store.candidate(name)
+        if not version:
+            return None
+        place = self.place / "archive" / name
+        return source_package.fetch(store, [(name, version)], place)[0]
+
+    def _publish(self, built: Iterable[Path]) -> Path:
+        with self._stage("publish", "writing the repository"):
+            pool = self.request.into / "pool"
+            pool.mkdir(exist_ok=True)
+            for path in built:
+                target = pool / path.name
+                part = target.with_name(f".{target.name}.part")
+                part.write_bytes(path.read_bytes())
+                part.replace(target)
+            write_indexes(self.request.into, self.debian, self.request.variant, self.level.name)
+        return self.request.into
+
+    def _note(self, compiler: Compiler, flags: FlagUse, packages: Iterable[PackageChange]) -> None:
+        if compiler.lacking:
+            self.notes.append(
+                "programs that the build made and ran would have ended it, had they used "
+                f"{', '.join(compiler.lacking[:6])}: this machine lacks them"
+            )
+        if flags.compilers and flags.carrying < flags.compilers:
+            self.notes.append(
+                f"{flags.compilers - flags.carrying} of {flags.compilers} compiler lines in the "
+                f"log do not carry {self.level.march}"
+            )
+        if not flags.compilers:
+            self.notes.append(
+                "the log shows no compiler lines: whether the flag came through "
+                "shows only in the files"
+            )
+        gone = [each.name for each in packages if not each.versions[0]]
+        if gone:
+            self.notes.append(f"not in the archive, so nothing to compare with: {', '.join(gone)}")
+
+
+def write_indexes(repository: Path, debian: str, variant: str, label: str) -> None:
+    """Write the indexes of a repository anew, for all packages that lie in its pool."""
+    pool = sorted((repository / "pool").glob("*.*deb"))
+    entries = [
+        rebuild_repository.entry(build_root_debs.control_text(path), path, repository)
+        for path in pool
+        if not path.name.startswith(".")
+    ]
+    files = rebuild_repository.indexes(entries, debian, variant)
+    archs = [debian, variant] if variant else [debian]
+    now = datetime.now(timezone.utc)
+    top = repository / "dists" / rebuild_repository.SUITE
+    release = rebuild_repository.release_text(files, archs, f"uplift {label}", now)
+    for name, content in {**files, "Release": release.encode()}.items():
+        place = top / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_name(f".{place.name}.part")
+        part.write_bytes(content)
+        part.replace(place)
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "+.-" else "_" for c in name)[:100].lstrip(".")
+
+
+def _compiler(root: BuildRoot, level: Level, arch: str) -> Compiler:
+    """Ask the root's compiler what the level is; one that does not know it ends here."""
+    version = _probe(root, ["gcc", "-dumpfullversion"]).output.decode("ascii", "replace").strip()
+    name = f"gcc {process.printable(version)}"
+    asked = _probe(root, ["gcc", level.march, "-E", "-dM", "-x", "c", "/dev/null"])
+    if not asked.ok:
+        raise refused(level, name, asked.complaint)
+    allowed = sets_of(arch, asked.output.decode("utf-8", "replace"))
+    own = "-mcpu=native" if arch == "aarch64" else "-march=native"
+    here = _probe(root, ["gcc", own, "-E", "-dM", "-x", "c", "/dev/null"])
+    has = sets_of(arch, here.output.decode("utf-8", "replace")) if here.ok else allowed
+    lacking = tuple(sorted(set_ for set_ in allowed - has if "+" not in set_))
+    return Compiler(name, allowed, lacking, _meant(root, level) if level.name == "native" else "")
+
+
+def _meant(root: BuildRoot, level: Level) -> str:
+    """Return what ``native`` stands for, as the compiler tells it."""
+    step = _probe(root, ["gcc", level.march, "-Q", "--help=target"])
+    for line in step.output.decode("utf-8", "replace").splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] in ("-march=", "-mcpu="):
+            return process.printable(words[1], 80)
+    return ""
+
+
+def _probe(root: BuildRoot, words: Sequence[str]) -> Step:
+    return root.run(words, builder=True, limits=Limits(seconds=_PROBE_SECONDS))
+
+
+def _marked(package: Path, debian: str, variant: str) -> Path:
+    """Return the package as one of a variant, unless its own dpkg made it one."""
+    if build_root_debs.control(package).get(rebuild_variant.FIELD.lower()) == variant:
+        return package
+    to = package.with_name(rebuild_variant.variant_name(package.name, debian, variant))
+    rebuild_variant.mark(package, to, variant)
+    package.unlink()
+    return to
+
+
+def _is_debug(package: Path) -> bool:
+    return "-dbgsym_" in package.name or package.suffix == ".ddeb"
+
+
+def _debug_files(built: Iterable[Path], place: Path) -> dict[str, Path]:
+    """Return build id to detached debug file, of a build's debug packages."""
+    place.mkdir()
+    found: dict[str, Path] = {}
+    for package in filter(_is_debug, built):
+        for member in build_root_debs.elf_files(package):
+            parts = Path(member.path).parts
+            if ".build-id" in parts[-3:-2]:
+                name = parts[-2] + parts[-1].removesuffix(".debug")
+                found[name] = place / f"{len(found)}.debug"
+                found[name].write_bytes(member.data)
+    return found
+
+
+def _package(name: str, old: Path | None, new: Path) -> PackageChange:
+    before = build_root_debs.control(old) if old else {}
+    after = build_root_debs.control(new)
+    return PackageChange(
+        name,
+        new.name,
+        (before.get("version", ""), after.get("version", "")),
+        (_number(before.get("installed-size")), _number(after.get("installed-size"))),
+        (old.stat().st_size if old else 0, new.stat().st_size),
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def _files(
+    old: Path | None, new: Path, debug: Mapping[str, Path], allowed: frozenset[str]
+) -> Iterator[FileChange]:
+    """Yield the files with code of a package, each compared with the archive's."""
+    before = {} if old is None else dict(_audited(old, {}))
+    after = dict(_audited(new, debug))
+    pairs = rebuild_compare.matched(after, before)
+    for path, result in after.items():
+        yield rebuild_compare.compare(before.get(pairs.get(path, "")), result, allowed)
+
+
+def _audited(package: Path, debug: Mapping[str, Path]) -> Iterator[tuple[str, Audited]]:
+    for member in build_root_debs.elf_files(package):
+        if member.path.startswith("/usr/lib/debug/"):
+            continue
+        try:
+            elf = Elf(member.data)
+            first = audit(member.data, path=member.path)
+        except UpliftError:  # a relocatable or foreign file: not code of this architecture
+            continue
+        other = debug.get(first.identity.build_id)
+        result = first if other is None else audit(member.data, path=member.path, debug=other)
+        section = elf.section(".text")
+        table = names(elf, Elf(other.read_bytes()) if other else None)
+        every = frozenset(table.text(row) for row in table.functions.tolist())
+        yield member.path, Audited(result, section.size if section else 0, every)
