@@ -28,7 +28,7 @@ from uplift.isa.rebuild_levels import (
     sets_of,
     variant_of,
 )
-from uplift.isa.rebuild_log import FlagUse, TestResult, Tests, flag_use, tests_of
+from uplift.isa.rebuild_log import FlagUse, Outcome, OwnTests, flag_use, own_tests
 from uplift.isa.rebuild_version import rebuilt_version, with_entry
 from uplift.isa.symbols import names
 from uplift.lab import apt, build_root, build_root_debs, process, source_package
@@ -107,6 +107,7 @@ class Rebuilt:
     """What came of it.
 
     :param how: what isolated the build.
+    :param installed: whether the packages went into a fresh root; if not, why.
     :param seconds: of each stage.
     """
 
@@ -119,11 +120,12 @@ class Rebuilt:
     how: str
     environment: Mapping[str, str]
     suites: tuple[str, ...]
-    tests: TestResult
+    tests: OwnTests
     flags: FlagUse
     packages: tuple[PackageChange, ...]
     files: tuple[FileChange, ...]
     repository: Path
+    installed: str
     log: Path
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
@@ -132,7 +134,7 @@ class Rebuilt:
 class BuildFailed(UpliftError):
     """The package did not build, or its tests failed."""
 
-    def __init__(self, problem: str, cause: str, fix: str, tests: TestResult) -> None:
+    def __init__(self, problem: str, cause: str, fix: str, tests: OwnTests) -> None:
         super().__init__(problem, cause, fix, 1)
         self.tests = tests
 
@@ -145,12 +147,21 @@ def rebuild(request: Request, say: Say) -> Rebuilt:
     """
     level = find(request.level, request.arch)
     variant_of(level, request.variant)
+    _sweep(request.cache / "builds")
     work = _Work(request, level, say)
     request.into.mkdir(parents=True, exist_ok=True)
     try:
         return work.done()
     finally:
         work.clean()
+
+
+def _sweep(builds: Path) -> None:
+    """Remove what builds left behind that were killed."""
+    for place in builds.glob("*.*"):
+        number = place.name.rpartition(".")[2]
+        if number.isdigit() and not Path(f"/proc/{number}").exists():
+            build_root.remove(place)
 
 
 class _Work:
@@ -202,6 +213,7 @@ class _Work:
         build_root.remove(root.place)
         packages, files = self._compared(store, built, compiler)
         repository = self._publish(built)
+        installed = self._installed(packages)
         self._note(compiler, flags, packages)
         return Rebuilt(
             source=source.name,
@@ -218,17 +230,17 @@ class _Work:
             packages=packages,
             files=files,
             repository=repository,
+            installed=installed,
             log=self.log,
             seconds=dict(self.seconds),
             notes=tuple(self.notes),
         )
 
     def _root(self, store: apt.Apt, suites: Sequence[str]) -> BuildRoot:
-        key = "+".join((self.debian, *suites))
         with self._stage("root", "looking for a clean root"):
             store.take_as_installed(b"")
             cache, refresh = self.request.cache, self.request.refresh
-            archive = build_root.base(store, cache, key, self.say, refresh)
+            archive = build_root.base(store, cache, self._key(suites), self.say, refresh)
             self.say("unpacking a clean root")
             return build_root.fresh(archive, self.place / "build")
 
@@ -284,15 +296,15 @@ class _Work:
             )
         return step
 
-    def _read_log(self, step: Step, tests: bool, compiler: Compiler) -> tuple[TestResult, FlagUse]:
+    def _read_log(self, step: Step, tests: bool, compiler: Compiler) -> tuple[OwnTests, FlagUse]:
         with self.log.open("rb") as stream:
             text = stream.read(_MAX_LOG).decode("utf-8", "replace")
         reason = "--no-tests"
         if compiler.lacking:
             reason = f"this machine lacks {', '.join(compiler.lacking[:6])}"
-        result = tests_of(text, step.ok, tests, reason)
+        result = own_tests(text, step.ok, tests, reason)
         if not step.ok:
-            what = "its tests failed" if result.status == Tests.FAILED else "it did not build"
+            what = "its tests failed" if result.status == Outcome.FAILED else "it did not build"
             raise BuildFailed(
                 f"cannot rebuild {self.request.source} for {self.level.name}: {what}",
                 step.over or build_root.last_words(self.log) or f"exit {step.returncode}",
@@ -354,6 +366,48 @@ class _Work:
             write_indexes(self.request.into, self.debian, self.request.variant, self.level.name)
         return self.request.into
 
+    def _installed(self, packages: Sequence[PackageChange]) -> str:
+        """Install the packages in a fresh root, as a machine would; say how that went.
+
+        A variant's packages are given as files: the apt of this machine may not know variants.
+        """
+        with self._stage("install", "installing the packages in a fresh root"):
+            store, suites = self._with_repository()
+            archive = build_root.base(store, self.request.cache, self._key(suites), self.say)
+            root = build_root.fresh(archive, self.place / "install")
+            store.take_as_installed(root.status)
+            try:
+                self._install(store, root, packages)
+            except UpliftError as error:
+                return process.printable(f"no: {error.problem}: {error.cause}", 600)
+        return _found_installed(root.status, packages, self.request.variant)
+
+    def _with_repository(self) -> tuple[apt.Apt, tuple[str, ...]]:
+        request = self.request
+        entry = rebuild_repository.sources_text(request.into, self.debian, "")
+        return source_package.archive(
+            self.debian,
+            self.place,
+            request.suites,
+            request.mirror,
+            request.keyring,
+            "" if request.variant else entry,
+        )
+
+    def _install(self, store: apt.Apt, root: BuildRoot, packages: Sequence[PackageChange]) -> None:
+        pool = self.request.into.resolve() / "pool"
+        own = {each.name: each for each in packages}
+        named = [f"{each.name}={each.versions[1]}" for each in packages]
+        files = [str(pool / each.file) for each in packages]
+        wanted = files if self.request.variant else named
+        chosen = store.simulate(["install", "--no-install-recommends", "--", *wanted])
+        others = [pair for pair in chosen if pair[0] not in own]
+        fetched = source_package.fetch(store, others, self.place / "others")
+        root.add([*fetched, *(pool / each.file for each in packages)], self.log)
+
+    def _key(self, suites: Sequence[str]) -> str:
+        return "+".join((self.debian, *suites))
+
     def _note(self, compiler: Compiler, flags: FlagUse, packages: Iterable[PackageChange]) -> None:
         if compiler.lacking:
             self.notes.append(
@@ -373,6 +427,24 @@ class _Work:
         gone = [each.name for each in packages if not each.versions[0]]
         if gone:
             self.notes.append(f"not in the archive, so nothing to compare with: {', '.join(gone)}")
+
+
+def _found_installed(status: bytes, packages: Iterable[PackageChange], variant: str) -> str:
+    """Say whether dpkg lists the packages as installed, in the version that was built."""
+    found = {
+        fields.get("package", ""): fields
+        for fields in source_package.stanzas(status.decode("utf-8", "replace"))
+        if fields.get("status") == "install ok installed"
+    }
+    wrong = [p.name for p in packages if found.get(p.name, {}).get("version") != p.versions[1]]
+    if wrong:
+        return f"no: dpkg does not list {', '.join(wrong)}"
+    if not variant:
+        return "yes, from the repository"
+    field_ = rebuild_variant.FIELD.lower()
+    kept = all(found[p.name].get(field_) == variant for p in packages)
+    said = "keeps" if kept else "drops"
+    return f"yes, as files; dpkg there {said} the field {rebuild_variant.FIELD}"
 
 
 def write_indexes(repository: Path, debian: str, variant: str, label: str) -> None:

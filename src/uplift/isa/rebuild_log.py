@@ -14,7 +14,7 @@ from enum import Enum
 MAX_LINE = 4096
 
 
-class Tests(str, Enum):
+class Outcome(str, Enum):
     """How a package's own tests ended."""
 
     PASSED = "passed"
@@ -25,14 +25,14 @@ class Tests(str, Enum):
 
 
 @dataclass(frozen=True)
-class TestResult:
+class OwnTests:
     """How tests ended, and how that is known.
 
     :param why: one short sentence.
     :param summaries: what the test programs counted, as they print it.
     """
 
-    status: Tests
+    status: Outcome
     why: str
     summaries: tuple[str, ...] = ()
 
@@ -60,7 +60,7 @@ _SUMMARIES = tuple(
         r"^(?:ok|FAIL) +\t?\S+\s+[\d.]+s",
         r"^test result: (?:ok|FAILED)\. .*",
         r"^(?:All tests successful\.|Files=\d+, Tests=\d+.*|Result: (?:PASS|FAIL))",
-        r"^(?:PASS|All \d+ tests passed|\d+ tests? passed).*$",
+        r"^(?:(?:All|PASSED all) \d+ tests(?: passed)?|\d+ tests? passed).*$",
     )
 )
 _COMPILER = re.compile(
@@ -69,14 +69,14 @@ _COMPILER = re.compile(
 _MAX_SUMMARIES = 24
 
 
-def tests_of(log: str, built: bool, asked: bool = True, reason: str = "") -> TestResult:
+def own_tests(log: str, built: bool, asked: bool = True, reason: str = "") -> OwnTests:
     """Say how the package's own tests ended.
 
     :param built: whether the build ended well.
     :param asked: False: the build was told to leave tests out, for ``reason``.
     """
     if not asked:
-        return TestResult(Tests.NOT_RUN, reason or "the build was told to leave them out")
+        return OwnTests(Outcome.NOT_RUN, reason or "the build was told to leave them out")
     lines = [line.rstrip()[:MAX_LINE] for line in log.splitlines()]
     places = [n for n, line in enumerate(lines) if (m := _STEP.match(line)) and _is_test(m[1])]
     counted = tuple(_summaries(lines))
@@ -84,24 +84,24 @@ def tests_of(log: str, built: bool, asked: bool = True, reason: str = "") -> Tes
         return _without_step(built, counted)
     ran = any(_commands_after(lines, place) for place in places)
     if not built and any(_FAILED_STEP.search(line) for line in lines[places[0] :]):
-        return TestResult(Tests.FAILED, "the build ended in its tests", counted)
+        return OwnTests(Outcome.FAILED, "the build ended in its tests", counted)
     if not built:
-        return TestResult(Tests.UNKNOWN, "the build ended before its tests were done", counted)
+        return OwnTests(Outcome.UNKNOWN, "the build ended before its tests were done", counted)
     if ran:
-        return TestResult(Tests.PASSED, "the build ran them and went on", counted)
-    return TestResult(Tests.NONE, "dh_auto_test found nothing to run")
+        return OwnTests(Outcome.PASSED, "the build ran them and went on", counted)
+    return OwnTests(Outcome.NONE, "dh_auto_test found nothing to run")
 
 
 def _is_test(step: str) -> bool:
     return _TEST_STEP.fullmatch(step) is not None
 
 
-def _without_step(built: bool, counted: tuple[str, ...]) -> TestResult:
+def _without_step(built: bool, counted: tuple[str, ...]) -> OwnTests:
     if not built:
-        return TestResult(Tests.NOT_RUN, "the build ended before its tests")
+        return OwnTests(Outcome.NOT_RUN, "the build ended before its tests")
     if counted:
-        return TestResult(Tests.PASSED, "its rules ran some and went on", counted)
-    return TestResult(Tests.UNKNOWN, "its rules call no dh_auto_test, and nothing was counted")
+        return OwnTests(Outcome.PASSED, "its rules ran some and went on", counted)
+    return OwnTests(Outcome.UNKNOWN, "its rules call no dh_auto_test, and nothing was counted")
 
 
 def _commands_after(lines: Sequence[str], place: int) -> bool:

@@ -6,6 +6,7 @@ it checks signatures and digests. Nothing of a source package is unpacked or run
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,11 +53,13 @@ def archive(
     suites: Sequence[str] = (),
     mirror: str = "",
     keyring: Path | None = None,
+    repository: str = "",
 ) -> tuple[apt.Apt, tuple[str, ...]]:
     """Return apt for an archive with its source packages, and the suites that it reads.
 
     :param debian: Debian's name of the architecture.
     :param suites: empty: those of the distribution that the machine uses.
+    :param repository: a further source entry, in deb822 style, with the suite ``uplift``.
     :raises TargetError: the machine uses no distribution's archive and none is named.
     """
     known = release_sources.machine_archives()
@@ -69,7 +72,11 @@ def archive(
         )
     keyrings = release_sources.KEYRINGS if keyring is None else (keyring,)
     entries = release_sources.sources(wanted, debian, known, mirror, keyrings, "deb deb-src")
-    return apt.Apt(debian, cache / "apt" / f"{debian}-{'+'.join(wanted)}", entries), wanted
+    place = cache / "apt" / f"{debian}-{'+'.join(wanted)}"
+    if repository:
+        entries = apt.Sources(f"{entries.entries}\n{repository}", (*wanted, "uplift"))
+        place = place.with_name(f"{place.name}+{os.getpid()}")
+    return apt.Apt(debian, place, entries), wanted
 
 
 def find(store: apt.Apt, name: str, debian: str) -> SourcePackage:

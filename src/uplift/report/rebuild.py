@@ -12,18 +12,18 @@ from rich.text import Text
 from uplift.isa.rebuild import PackageChange, Rebuilt
 from uplift.isa.rebuild_compare import FileChange
 from uplift.isa.rebuild_levels import DEBIAN_ARCH
-from uplift.isa.rebuild_log import Tests
+from uplift.isa.rebuild_log import Outcome
 from uplift.isa.rebuild_queue import Progress, Queue
 from uplift.isa.rebuild_repository import sources_text, variant_setting
 from uplift.report.terminal import safe
 
 SCHEMA = "uplift-rebuild/1"
 _STYLES = {
-    Tests.PASSED: "green",
-    Tests.FAILED: "bold red",
-    Tests.NONE: "yellow",
-    Tests.NOT_RUN: "yellow",
-    Tests.UNKNOWN: "yellow",
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.NONE: "yellow",
+    Outcome.NOT_RUN: "yellow",
+    Outcome.UNKNOWN: "yellow",
 }
 _SHOWN = 8
 
@@ -68,6 +68,7 @@ def _rebuilt(each: Rebuilt) -> Json:
             "sources": sources_text(each.repository, arch, each.variant),
             "apt_conf": variant_setting(each.variant) if each.variant else None,
         },
+        "installs_in_fresh_root": each.installed,
         "log": str(each.log),
         "seconds": dict(each.seconds),
         "notes": list(each.notes),
@@ -153,6 +154,7 @@ def _facts(each: Rebuilt) -> Iterator[tuple[str, str, str]]:
         yield "", line, "dim"
     carried = f"{each.flags.carrying} of {each.flags.compilers} compiler lines carry the flag"
     yield "flags", carried, ""
+    yield "installs", each.installed, "green" if each.installed.startswith("yes") else "red"
     spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in each.seconds.items())
     yield "time", spent, ""
     for note in each.notes:

@@ -9,8 +9,8 @@ ORDERS is JSON: ``uid`` (who root becomes first), ``inside`` (change into the ro
 
 One user identity is mapped, so nothing outside can be owned or changed by what runs here. What
 package scripts expect of a real root (owners, device nodes, other users) is answered with success
-and not done, by a filter of system calls; the builder has no such filter. There is no network but
-a loopback device. Numbers: asm/unistd_64.h, asm-generic/unistd.h, linux/{sched,mount,prctl}.h,
+and not done, by a filter of system calls; to the builder, others' owners are not permitted. There
+is no network but a loopback device. Numbers: asm/unistd_64.h, asm-generic/unistd.h, linux/{sched,mount,prctl}.h,
 linux/{seccomp,filter,audit}.h, linux/if.h.
 """
 
@@ -25,8 +25,8 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 Orders = Mapping[str, Any]
 
@@ -49,18 +49,40 @@ LINKS = (
 BUILDER = 1000
 NO_NAMESPACES = 125  #: this machine does not allow what is needed
 CANNOT_RUN = 127
-#: Architecture: what audit calls it, calls answered with success, (call, argument with its mode).
-CALLS: Mapping[str, tuple[int, tuple[int, ...], tuple[tuple[int, int], ...]]] = {
-    "x86_64": (
-        0xC000003E,
-        (92, 93, 94, 260, 105, 106, 113, 114, 116, 117, 119, 122, 123, 126),
-        ((133, 1), (259, 2)),
-    ),
-    "aarch64": (0xC00000B7, (54, 55, 143, 144, 145, 146, 147, 149, 151, 152, 159, 91), ((33, 2),)),
-    "riscv64": (0xC00000F3, (54, 55, 143, 144, 145, 146, 147, 149, 151, 152, 159, 91), ((33, 2),)),
+
+
+class Calls(NamedTuple):
+    """System calls of an architecture, as audit and the filter number them.
+
+    ``owners`` and ``modes`` are pairs: the call, and which argument is the owner or the mode.
+    """
+
+    architecture: int
+    owners: tuple[tuple[int, int], ...]
+    identities: tuple[int, ...]
+    modes: tuple[tuple[int, int], ...]
+
+
+_X86 = Calls(
+    0xC000003E,
+    ((92, 1), (93, 1), (94, 1), (260, 2)),
+    (105, 106, 113, 114, 116, 117, 119, 122, 123, 126),
+    ((133, 1), (259, 2)),
+)
+_GENERIC = Calls(
+    0,
+    ((54, 2), (55, 1)),
+    (143, 144, 145, 146, 147, 149, 151, 152, 159, 91),
+    ((33, 2),),
+)
+CALLS = {
+    "x86_64": _X86,
+    "aarch64": _GENERIC._replace(architecture=0xC00000B7),
+    "riscv64": _GENERIC._replace(architecture=0xC00000F3),
 }
 LOAD, AND, EQUAL, RETURN = 0x20, 0x54, 0x15, 0x06
-ALLOW, SUCCEED = 0x7FFF0000, 0x00050000
+ALLOW, SUCCEED, NOT_PERMITTED = 0x7FFF0000, 0x00050000, 0x00050001
+UNCHANGED = 0xFFFFFFFF
 CALL_NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
 
 
@@ -142,19 +164,26 @@ def instruction(code: int, value: int, when: int = 0, otherwise: int = 0) -> byt
     return struct.pack("=HBBI", code, when, otherwise, value)
 
 
-def program_of(
-    architecture: int, succeed: Sequence[int], modes: Sequence[tuple[int, int]]
-) -> bytes:
-    """The filter: these calls succeed and do nothing; device nodes are not made."""
-    steps = [
-        instruction(LOAD, ARCHITECTURE),
-        instruction(EQUAL, architecture, 1, 0),
-        instruction(RETURN, ALLOW),
-        instruction(LOAD, CALL_NUMBER),
-    ]
-    for number in succeed:
+def guarded(architecture: int, steps: Sequence[bytes]) -> bytes:
+    """A filter of this architecture's calls; what no step decides is allowed."""
+    return b"".join(
+        (
+            instruction(LOAD, ARCHITECTURE),
+            instruction(EQUAL, architecture, 1, 0),
+            instruction(RETURN, ALLOW),
+            instruction(LOAD, CALL_NUMBER),
+            *steps,
+            instruction(RETURN, ALLOW),
+        )
+    )
+
+
+def pretending(calls: Calls) -> bytes:
+    """Filter: owners and identities change with success and stay; device nodes are not made."""
+    steps = []
+    for number in (*(number for number, _ in calls.owners), *calls.identities):
         steps += [instruction(EQUAL, number, 0, 1), instruction(RETURN, SUCCEED)]
-    for number, argument in modes:
+    for number, argument in calls.modes:
         steps += [
             instruction(EQUAL, number, 0, 6),
             instruction(LOAD, ARGUMENTS + 8 * argument),
@@ -164,15 +193,31 @@ def program_of(
             instruction(RETURN, SUCCEED),
             instruction(LOAD, CALL_NUMBER),
         ]
-    return b"".join([*steps, instruction(RETURN, ALLOW)])
+    return guarded(calls.architecture, steps)
 
 
-def pretend() -> None:
-    """Answer what only a real root may do with success."""
+def ordinary(calls: Calls) -> bytes:
+    """Filter: others' owners are not permitted, as to any user; unmapped ones would be invalid."""
+    steps = []
+    for number, argument in calls.owners:
+        steps.append(instruction(EQUAL, number, 0, 9))
+        for place in (argument, argument + 1):
+            steps += [
+                instruction(LOAD, ARGUMENTS + 8 * place),
+                instruction(EQUAL, UNCHANGED, 2, 0),
+                instruction(EQUAL, BUILDER, 1, 0),
+                instruction(RETURN, NOT_PERMITTED),
+            ]
+        steps.append(instruction(RETURN, ALLOW))
+    return guarded(calls.architecture, steps)
+
+
+def filter_calls(make: Callable[[Calls], bytes]) -> None:
+    """Filter the system calls of this process and of all that it starts."""
     known = CALLS.get(platform.machine())
     if known is None:
         raise OSError(38, "no table of system calls for " + platform.machine())
-    code = ctypes.create_string_buffer(program_of(*known))
+    code = ctypes.create_string_buffer(make(known))
     head = struct.pack("HxxxxxxP", (len(code) - 1) // 8, ctypes.addressof(code))
     call("prctl", SET_SECCOMP, 2, ctypes.create_string_buffer(head), 0, 0)
 
@@ -200,7 +245,7 @@ def become_program(program: Sequence[str], environment: Mapping[str, str]) -> No
     for place in environment["PATH"].split(":"):
         path = os.path.join(place, program[0])
         if os.access(path, os.X_OK):
-            os.execve(path, program, environment)
+            os.execve(path, list(program), dict(environment))
     print(f"{program[0]}: not found", file=sys.stderr)
     os._exit(CANNOT_RUN)
 
@@ -219,8 +264,7 @@ def first_process(orders: Orders, program: Sequence[str]) -> int:
     if orders.get("builder"):
         separate(BUILDER, NEW_USER)
     call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    if not orders.get("builder"):
-        pretend()
+    filter_calls(ordinary if orders.get("builder") else pretending)
     directory = orders.get("directory")
     if directory:
         os.chdir(directory)
@@ -235,6 +279,7 @@ def main(orders: Orders, program: Sequence[str]) -> int:
         os.dup2(log, 2)
     try:
         become(orders["uid"])
+        call("prctl", SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # with whoever started this
         separate(0, EVERYTHING)
         child = os.fork()
         if child == 0:
