@@ -10,8 +10,8 @@ ORDERS is JSON: ``uid`` (who root becomes first), ``inside`` (change into the ro
 One user identity is mapped, so nothing outside can be owned or changed by what runs here. What
 package scripts expect of a real root (owners, device nodes, other users) is answered with success
 and not done, by a filter of system calls; to the builder, others' owners are not permitted. There
-is no network but a loopback device. Numbers: asm/unistd_64.h, asm-generic/unistd.h, linux/{sched,mount,prctl}.h,
-linux/{seccomp,filter,audit}.h, linux/if.h.
+is no network but a loopback device. Numbers: asm/unistd_64.h, asm-generic/unistd.h,
+linux/{sched,mount,prctl,seccomp,filter,audit,if}.h.
 """
 
 import ctypes
