@@ -93,7 +93,8 @@ def find(store: apt.Apt, name: str, debian: str) -> SourcePackage:
         )
     found = [f for f in stanzas(store.stanzas("showsrc", [wanted])) if f.get("package")]
     exact = [f for f in found if f["package"] == wanted] or found
-    chosen = next((f for f in exact if not version or f.get("version") == version), None)
+    fitting = [f for f in exact if not version or f.get("version") == version]
+    chosen = max(fitting, key=lambda f: order(f.get("version", "")), default=None)
     if chosen is None:
         raise TargetError(
             f"there is no source package {name[:80]}",
@@ -108,6 +109,27 @@ def find(store: apt.Apt, name: str, debian: str) -> SourcePackage:
             "choose a package with machine code",
         )
     return SourcePackage(chosen["package"], chosen.get("version", ""), binaries, chosen)
+
+
+def order(version: str) -> tuple[object, ...]:
+    """Return what versions are sorted by: deb-version(7)."""
+    epoch, colon, rest = version.rpartition(":")
+    upstream, dash, revision = rest.rpartition("-")
+    parts = (upstream, revision) if dash else (rest, "")
+    return (int(epoch) if colon and epoch.isdigit() else 0, *map(_order_of_part, parts))
+
+
+def _order_of_part(part: str) -> tuple[object, ...]:
+    found: list[object] = []
+    for text, number in re.findall(r"(\D*)(\d*)", part):
+        found += [(*map(_order_of_letter, text), 0), int(number or 0)]
+    return tuple(found)
+
+
+def _order_of_letter(letter: str) -> int:
+    if letter == "~":
+        return -1
+    return ord(letter) if letter.isalpha() else ord(letter) + 256
 
 
 def built_for(fields: Fields, debian: str) -> tuple[str, ...]:

@@ -205,7 +205,8 @@ def _details(files: Sequence[FileChange]) -> Iterator[str]:
     for each in files:
         proven = [f"{g.name} ({' '.join(g.sets)})" for g in each.proven[:_SHOWN]]
         if proven:
-            yield f"\n{each.path}: gained"
+            yield ""
+            yield f"{each.path}: gained"
             yield from (f"  {line}" for line in proven)
         if each.redundant:
             more = f" and {len(each.redundant) - _SHOWN} more" * (len(each.redundant) > _SHOWN)
