@@ -58,10 +58,21 @@ install:
 """
 
 
+INSTALLED_TESTS = """\
+Test-Command: test -f /usr/lib/libtinyvector.so.1
+
+Test-Command: grep -q nothing /etc/hostname
+
+Tests: virtual
+Restrictions: isolation-machine
+"""
+
+
 def _source(place: Path, test: str = "true") -> None:
     """Write a source package and the list that apt finds it by."""
     tree = place / "tinyvector-1.0"
     (tree / "debian/source").mkdir(parents=True)
+    (tree / "debian/tests").mkdir()
     files = {
         "dot.c": CODE,
         "Makefile": MAKEFILE.replace("{test}", test).replace("$(OUTSIDE)", str(place)),
@@ -69,6 +80,7 @@ def _source(place: Path, test: str = "true") -> None:
         "debian/changelog": CHANGELOG,
         "debian/rules": "#!/usr/bin/make -f\n%:\n\tdh $@\n",
         "debian/source/format": "3.0 (quilt)\n",
+        "debian/tests/control": INSTALLED_TESTS,
     }
     for name, text in files.items():
         (tree / name).write_text(text)
@@ -146,6 +158,11 @@ def test_a_rebuilt_package_uses_the_level_passed_its_tests_and_installs(request_
     assert "dot" in {gained.name for gained in change.gained}
     assert (change.needs[1], change.violations) == ("x86-64-v3", ())
     assert result.installed == "yes, from the repository"
+    assert [(t.name, t.ended.value) for t in result.autopkgtest] == [
+        ("test", "passed"),
+        ("grep", "failed"),
+        ("virtual", "not-run"),
+    ]
     assert sorted(p.name for p in (tmp_path / "into/pool").iterdir()) == [
         "libtinyvector1-dbgsym_1.0-1a~uplift1.v3_amd64.deb",
         "libtinyvector1_1.0-1a~uplift1.v3_amd64.deb",

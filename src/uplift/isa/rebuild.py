@@ -15,9 +15,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from uplift.errors import UpliftError
-from uplift.isa import rebuild_compare, rebuild_repository, rebuild_variant
+from uplift.isa import rebuild_autopkgtest, rebuild_compare, rebuild_repository, rebuild_variant
 from uplift.isa.audit import audit
 from uplift.isa.elf import Elf
+from uplift.isa.rebuild_autopkgtest import Ended, Test, TestEnd
 from uplift.isa.rebuild_compare import Audited, FileChange
 from uplift.isa.rebuild_levels import (
     DEBIAN_ARCH,
@@ -41,6 +42,8 @@ _TREE = f"/{build_root.BUILD_PLACE}/tree"
 _PROBE_SECONDS = 60
 _UNPACK_SECONDS = 600
 _MAX_CHANGELOG = 16 << 20
+_MAX_CONTROL = 1 << 20
+_TEST_SECONDS = 2 * 3600
 _MAX_LOG = 64 << 20
 _LINE = "Rebuilt for {}: {}."
 
@@ -108,6 +111,7 @@ class Rebuilt:
 
     :param how: what isolated the build.
     :param installed: whether the packages went into a fresh root; if not, why.
+    :param autopkgtest: the package's tests of itself as installed there.
     :param seconds: of each stage.
     """
 
@@ -126,6 +130,7 @@ class Rebuilt:
     files: tuple[FileChange, ...]
     repository: Path
     installed: str
+    autopkgtest: tuple[TestEnd, ...]
     log: Path
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
@@ -172,6 +177,7 @@ class _Work:
         self.debian = DEBIAN_ARCH[request.arch]
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
+        self.lacking: tuple[str, ...] = ()
         self.place = request.cache / "builds" / f"{_plain(request.source)}.{os.getpid()}"
         self.log = request.into / "logs" / f"{_plain(request.source)}.{level.suffix}.log"
 
@@ -203,6 +209,7 @@ class _Work:
         root = self._root(store, suites)
         with self._stage("root", "asking the root's compiler"):
             compiler = _compiler(root, self.level, request.arch)
+        self.lacking = compiler.lacking
         tests = request.tests and not compiler.lacking
         self._prepare(store, root, description, tests)
         version = self._version(root, source, published)
@@ -213,7 +220,7 @@ class _Work:
         build_root.remove(root.place)
         packages, files = self._compared(store, built, compiler)
         repository = self._publish(built)
-        installed = self._installed(packages)
+        installed, ends = self._installed(packages, description)
         self._note(compiler, flags, packages)
         return Rebuilt(
             source=source.name,
@@ -231,6 +238,7 @@ class _Work:
             files=files,
             repository=repository,
             installed=installed,
+            autopkgtest=ends,
             log=self.log,
             seconds=dict(self.seconds),
             notes=tuple(self.notes),
@@ -250,18 +258,20 @@ class _Work:
             fetched = source_package.fetch(store, wanted, self.place / "needed")
             self.say(f"installing {len(fetched)} packages that the build needs")
             root.add(fetched, self.log)
-            inside = root.path / build_root.BUILD_PLACE
-            for path in sorted(description.parent.iterdir()):
-                build_root.give(path, inside / path.name)
-            words = ["dpkg-source", "--no-check", "-x", description.name, _TREE]
-            step = root.run(
-                words,
-                builder=True,
-                directory=f"/{build_root.BUILD_PLACE}",
-                limits=replace(self.request.limits, seconds=_UNPACK_SECONDS),
-                log=self.log,
-            )
-            self._check(step, "cannot unpack the source package")
+            self._unpack(root, description)
+
+    def _unpack(self, root: BuildRoot, description: Path) -> None:
+        inside = root.path / build_root.BUILD_PLACE
+        for path in sorted(description.parent.iterdir()):
+            build_root.give(path, inside / path.name)
+        step = root.run(
+            ["dpkg-source", "--no-check", "-x", description.name, _TREE],
+            builder=True,
+            directory=f"/{build_root.BUILD_PLACE}",
+            limits=replace(self.request.limits, seconds=_UNPACK_SECONDS),
+            log=self.log,
+        )
+        self._check(step, "cannot unpack the source package")
 
     def _version(self, root: BuildRoot, source: SourcePackage, published: Mapping[str, str]) -> str:
         """Give the packages their version; a variant's have the archive's own."""
@@ -366,8 +376,10 @@ class _Work:
             write_indexes(self.request.into, self.debian, self.request.variant, self.level.name)
         return self.request.into
 
-    def _installed(self, packages: Sequence[PackageChange]) -> str:
-        """Install the packages in a fresh root, as a machine would; say how that went.
+    def _installed(
+        self, packages: Sequence[PackageChange], description: Path
+    ) -> tuple[str, tuple[TestEnd, ...]]:
+        """Install the packages in a fresh root, as a machine would; run their tests there.
 
         A variant's packages are given as files: the apt of this machine may not know variants.
         """
@@ -379,8 +391,56 @@ class _Work:
             try:
                 self._install(store, root, packages)
             except UpliftError as error:
-                return process.printable(f"no: {error.problem}: {error.cause}", 600)
-        return _found_installed(root.status, packages, self.request.variant)
+                return process.printable(f"no: {error.problem}: {error.cause}", 600), ()
+        said = _found_installed(root.status, packages, self.request.variant)
+        with self._stage("autopkgtest", "running the tests of the installed packages"):
+            return said, tuple(self._as_installed(store, root, packages, description))
+
+    def _as_installed(
+        self,
+        store: apt.Apt,
+        root: BuildRoot,
+        packages: Sequence[PackageChange],
+        description: Path,
+    ) -> Iterator[TestEnd]:
+        self._unpack(root, description)
+        control = root.run(["head", "-c", str(_MAX_CONTROL), f"{_TREE}/debian/tests/control"])
+        text = control.output.decode("utf-8", "replace") if control.ok else ""
+        names = [each.name for each in packages]
+        for number, test in enumerate(rebuild_autopkgtest.listed(source_package.stanzas(text))):
+            obstacle = test.obstacle or self._obstacle()
+            if obstacle:
+                yield TestEnd(test.name, Ended.NOT_RUN, obstacle)
+                continue
+            try:
+                self._satisfy(store, root, rebuild_autopkgtest.wanted(test, names), number)
+            except UpliftError as error:
+                yield TestEnd(test.name, Ended.NOT_RUN, process.printable(error.cause))
+                continue
+            yield self._one_test(root, test)
+
+    def _obstacle(self) -> str:
+        if not self.request.tests:
+            return "--no-tests"
+        return f"this machine lacks {', '.join(self.lacking[:6])}" if self.lacking else ""
+
+    def _satisfy(self, store: apt.Apt, root: BuildRoot, wanted: Sequence[str], number: int) -> None:
+        if wanted:
+            store.take_as_installed(root.status)
+            words = ["satisfy", "--no-install-recommends", "--", *wanted]
+            place = self.place / f"test-{number}"
+            root.add(source_package.fetch(store, store.simulate(words), place), self.log)
+
+    def _one_test(self, root: BuildRoot, test: Test) -> TestEnd:
+        program = f"{_TREE}/{test.directory}/{test.name}"
+        step = root.run(
+            ["bash", "-c", test.command] if test.command else [program],
+            builder="needs-root" not in test.restrictions,
+            directory=_TREE,
+            environment={"AUTOPKGTEST_TMP": "/tmp", "HOME": "/tmp"},  # noqa: S108 - the root's
+            limits=replace(self.request.limits, seconds=_TEST_SECONDS),
+        )
+        return rebuild_autopkgtest.end_of(test, step.returncode, step.complaint, step.over)
 
     def _with_repository(self) -> tuple[apt.Apt, tuple[str, ...]]:
         request = self.request

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uplift.isa.rebuild import PackageChange, Rebuilt
+from uplift.isa.rebuild_autopkgtest import Ended
 from uplift.isa.rebuild_compare import FileChange
 from uplift.isa.rebuild_levels import DEBIAN_ARCH
 from uplift.isa.rebuild_log import Outcome
@@ -24,6 +25,12 @@ _STYLES = {
     Outcome.NONE: "yellow",
     Outcome.NOT_RUN: "yellow",
     Outcome.UNKNOWN: "yellow",
+}
+_ENDS = {
+    Ended.PASSED: "green",
+    Ended.FAILED: "bold red",
+    Ended.SKIPPED: "yellow",
+    Ended.NOT_RUN: "yellow",
 }
 _SHOWN = 8
 
@@ -60,6 +67,10 @@ def _rebuilt(each: Rebuilt) -> Json:
             "why": each.tests.why,
             "summaries": list(each.tests.summaries),
         },
+        "autopkgtest": [
+            {"name": t.name, "status": t.ended.value, "why": t.why or None}
+            for t in each.autopkgtest
+        ],
         "compiler_lines": {"all": each.flags.compilers, "with_flag": each.flags.carrying},
         "packages": [_package(package) for package in each.packages],
         "files": [_file(change) for change in each.files],
@@ -152,6 +163,9 @@ def _facts(each: Rebuilt) -> Iterator[tuple[str, str, str]]:
     yield "tests", f"{each.tests.status.value}: {each.tests.why}", _STYLES[each.tests.status]
     for line in each.tests.summaries[-_SHOWN:]:
         yield "", line, "dim"
+    for test in each.autopkgtest:
+        why = f": {test.why}" if test.why else ""
+        yield "installed", f"{test.name} {test.ended.value}{why}", _ENDS[test.ended]
     carried = f"{each.flags.carrying} of {each.flags.compilers} compiler lines carry the flag"
     yield "flags", carried, ""
     yield "installs", each.installed, "green" if each.installed.startswith("yes") else "red"
