@@ -97,9 +97,10 @@ def _run_queue(args: argparse.Namespace) -> int:
 
     into = _into(args)
     wanted = rebuild_queue.sources_of(_ranking(args.rank), args.number)
-    queue = rebuild_queue.joined(rebuild_night.load(into), args.level, wanted)
-    queue = rebuild_queue.again(queue) if args.retry else queue
-    queue = rebuild_night.work_off(queue, into, _builder(args, into), _told)
+    with rebuild_night.held(into):
+        queue = rebuild_queue.joined(rebuild_night.load(into), args.level, wanted)
+        queue = rebuild_queue.again(queue) if args.retry else queue
+        queue = rebuild_night.work_off(queue, into, _builder(args, into), _told)
     if args.json:
         output.print_json(shown.to_json([], queue))
     else:
@@ -115,7 +116,9 @@ def _builder(args: argparse.Namespace, into: Path) -> Callable[[str], Rebuilt]:
     from uplift.report import rebuild as shown
 
     def build(source: str) -> Rebuilt:
-        result = rebuild(_request(args, source), _say(source))
+        request = _request(args, source)
+        args.refresh = False  # once a night
+        result = rebuild(request, _say(source))
         reports = into / "reports"
         reports.mkdir(parents=True, exist_ok=True)
         text = json.dumps(shown.to_json([result]), ensure_ascii=False)

@@ -200,7 +200,7 @@ class _Work:
         self.log.touch(mode=0o600)
         with self._stage("fetch", "asking apt for the source package"):
             given = (request.suites, request.mirror, request.keyring)
-            store, suites = source_package.archive(self.debian, request.cache, *given)
+            store, suites = source_package.archive(self.debian, self.place, *given)
             source = source_package.find(store, request.source, self.debian)
             published = source_package.published(store, source)
             (self.place / "source").mkdir()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +43,25 @@ def save(directory: Path, queue: Queue) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     part.replace(directory / STATE)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Keep others from working at the same queue.
+
+    :raises UpliftError: somebody does.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".queue.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UpliftError(
+                "cannot go on with the queue",
+                f"another process works at the one in {directory}",
+                "wait for it, or choose another directory: --into",
+            ) from None
+        yield
 
 
 def work_off(queue: Queue, directory: Path, build: Build, seen: Seen) -> Queue:

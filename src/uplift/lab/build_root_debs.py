@@ -50,21 +50,28 @@ def collect(directory: Path, to: Path) -> list[Path]:
 
 
 def _copy(source: Path, to: Path) -> Path:
-    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _not_taken(source, error.strerror or str(error)) from None
     with os.fdopen(descriptor, "rb") as stream:
         about = os.fstat(stream.fileno())
         if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_PACKAGE:
-            raise TargetError(
-                f"cannot take {process.printable(source.name)} out of the build root",
-                "it is no regular file, or larger than a package may be",
-                "look into the build's log",
-            )
+            raise _not_taken(source, "it is no regular file, or larger than a package may be")
         part = to.with_name(f".{to.name}.part")
         with part.open("wb") as out:
             while piece := stream.read(_CHUNK):
                 out.write(piece)
         part.replace(to)
     return to
+
+
+def _not_taken(source: Path, why: str) -> TargetError:
+    return TargetError(
+        f"cannot take {process.printable(source.name)} out of the build root",
+        why,
+        "look into the build's log",
+    )
 
 
 def control(package: Path) -> Fields:

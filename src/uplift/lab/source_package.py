@@ -6,8 +6,8 @@ it checks signatures and digests. Nothing of a source package is unpacked or run
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,9 @@ def archive(
     place = cache / "apt" / f"{debian}-{'+'.join(wanted)}"
     if repository:
         entries = apt.Sources(f"{entries.entries}\n{repository}", (*wanted, "uplift"))
-        place = place.with_name(f"{place.name}+{os.getpid()}")
+        fetched, place = place, place.with_name(f"{place.name}+repository")
+        if (fetched / "lists").is_dir() and not place.exists():
+            shutil.copytree(fetched / "lists", place / "lists")  # apt asks what is newer
     return apt.Apt(debian, place, entries), wanted
 
 
