@@ -193,7 +193,11 @@ def test_a_variant_keeps_the_version_and_names_the_file(request_for, tmp_path):
     assert result.installed.startswith("yes, as files")
 
 
-def test_the_command_reports_what_its_schema_says(request_for, tmp_path):
-    document = to_json([rebuild(request_for(), _quiet)])
+def test_beside_a_control_only_the_level_differs_and_every_function_was_known(request_for):
+    result = rebuild(request_for(control=True), _quiet)
+    [change] = result.files
+    assert [gained.name for gained in change.proven] == ["dot"]
+    assert change.needs == ("x86-64", "x86-64-v3")
+    document = to_json([result])
     schema = Path(__file__).parents[2] / "src/uplift/report/schema/uplift-rebuild-1.schema.json"
     jsonschema.validate(document, json.loads(schema.read_text()))

@@ -58,6 +58,12 @@ def add_to(commands: Any) -> None:
     add("--keyring", type=Path, metavar="FILE", help="whose keys sign the archive")
     add("--rank", type=Path, metavar="FILE", help="rebuild a ranking's packages: CSV or JSON")
     add("-n", "--number", type=int, default=10, metavar="N", help="how many of them (10)")
+    add(
+        "--control",
+        action="store_true",
+        help="build with the archive's own flags, too, and compare with that: the same compiler, "
+        "and a name for every function on both sides",
+    )
     add("--retry", action="store_true", help="with --rank: once more what failed before")
     add("--hours", type=float, default=4, metavar="H", help="a build may take (4)")
     add("--disk", type=int, default=40, metavar="GIB", help="a build may take (40)")
@@ -175,6 +181,7 @@ def _request(args: argparse.Namespace, source: str) -> Request:
         limits=Limits(seconds=args.hours * 3600, disk=args.disk << 30),
         jobs=args.jobs or len(os.sched_getaffinity(0)),
         refresh=args.refresh,
+        control=args.control,
     )
 
 

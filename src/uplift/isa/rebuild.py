@@ -15,23 +15,22 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from uplift.errors import UpliftError
-from uplift.isa import rebuild_autopkgtest, rebuild_compare, rebuild_repository, rebuild_variant
-from uplift.isa.audit import audit
-from uplift.isa.elf import Elf
+from uplift.isa import rebuild_autopkgtest, rebuild_repository, rebuild_variant
+from uplift.isa.rebuild_audit import PackageChange, compared, debug_files
 from uplift.isa.rebuild_autopkgtest import Ended, Test, TestEnd
-from uplift.isa.rebuild_compare import Audited, FileChange
+from uplift.isa.rebuild_compare import FileChange
 from uplift.isa.rebuild_levels import (
     DEBIAN_ARCH,
     Level,
     environment,
     find,
+    plain_environment,
     refused,
     sets_of,
     variant_of,
 )
 from uplift.isa.rebuild_log import FlagUse, Outcome, OwnTests, flag_use, own_tests
 from uplift.isa.rebuild_version import rebuilt_version, with_entry
-from uplift.isa.symbols import names
 from uplift.lab import apt, build_root, build_root_debs, process, source_package
 from uplift.lab.build_root import BuildRoot, Limits, Step
 from uplift.lab.source_package import SourcePackage
@@ -58,6 +57,7 @@ class Request:
     :param suites: empty: those of the machine's own apt configuration.
     :param jobs: how many compilers at once.
     :param refresh: make the clean root anew.
+    :param control: build the package with the archive's own flags, too, and compare with that.
     """
 
     source: str
@@ -73,6 +73,7 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     jobs: int = 1
     refresh: bool = False
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,25 +92,11 @@ class Compiler:
 
 
 @dataclass(frozen=True)
-class PackageChange:
-    """One binary package.
-
-    :param installed: ``Installed-Size`` in KiB, before and after.
-    :param size: bytes of the package file, before and after; 0 where the archive has none.
-    """
-
-    name: str
-    file: str
-    versions: tuple[str, str]
-    installed: tuple[int, int]
-    size: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class Rebuilt:
     """What came of it.
 
     :param how: what isolated the build.
+    :param compared_with: what was before: the archive's packages, or a control's.
     :param installed: whether the packages went into a fresh root; if not, why.
     :param autopkgtest: the package's tests of itself as installed there.
     :param seconds: of each stage.
@@ -128,6 +115,7 @@ class Rebuilt:
     flags: FlagUse
     packages: tuple[PackageChange, ...]
     files: tuple[FileChange, ...]
+    compared_with: str
     repository: Path
     installed: str
     autopkgtest: tuple[TestEnd, ...]
@@ -218,7 +206,8 @@ class _Work:
         result, flags = self._read_log(step, tests, compiler)
         built = self._collect(root)
         build_root.remove(root.place)
-        packages, files = self._compared(store, built, compiler)
+        control = self._control(store, suites, description) if request.control else {}
+        packages, files = self._compared(store, built, control, compiler)
         repository = self._publish(built)
         installed, ends = self._installed(packages, description)
         self._note(compiler, flags, packages)
@@ -236,6 +225,7 @@ class _Work:
             flags=flags,
             packages=packages,
             files=files,
+            compared_with="a build with the archive's flags" if request.control else "the archive",
             repository=repository,
             installed=installed,
             autopkgtest=ends,
@@ -244,18 +234,19 @@ class _Work:
             notes=tuple(self.notes),
         )
 
-    def _root(self, store: apt.Apt, suites: Sequence[str]) -> BuildRoot:
+    def _root(self, store: apt.Apt, suites: Sequence[str], name: str = "build") -> BuildRoot:
         with self._stage("root", "looking for a clean root"):
             store.take_as_installed(b"")
             cache, refresh = self.request.cache, self.request.refresh
             archive = build_root.base(store, cache, self._key(suites), self.say, refresh)
             self.say("unpacking a clean root")
-            return build_root.fresh(archive, self.place / "build")
+            return build_root.fresh(archive, self.place / name)
 
     def _prepare(self, store: apt.Apt, root: BuildRoot, description: Path, tests: bool) -> None:
         with self._stage("dependencies", "fetching what the build needs"):
             wanted = source_package.build_dependencies(store, description, root.status, tests)
-            fetched = source_package.fetch(store, wanted, self.place / "needed")
+            place = self.place / "needed" / root.place.name
+            fetched = source_package.fetch(store, wanted, place)
             self.say(f"installing {len(fetched)} packages that the build needs")
             root.add(fetched, self.log)
             self._unpack(root, description)
@@ -296,15 +287,17 @@ class _Work:
 
     def _build(self, root: BuildRoot, told: Mapping[str, str]) -> Step:
         with self._stage("build", f"building for {self.level.name}"):
-            step = root.run(
-                ["dpkg-buildpackage", "-us", "-uc", "-B", "-rfakeroot"],
-                builder=True,
-                directory=_TREE,
-                environment=told,
-                limits=self.request.limits,
-                log=self.log,
-            )
-        return step
+            return self._run_build(root, told, self.log)
+
+    def _run_build(self, root: BuildRoot, told: Mapping[str, str], log: Path) -> Step:
+        return root.run(
+            ["dpkg-buildpackage", "-us", "-uc", "-B", "-rfakeroot"],
+            builder=True,
+            directory=_TREE,
+            environment=told,
+            limits=self.request.limits,
+            log=log,
+        )
 
     def _read_log(self, step: Step, tests: bool, compiler: Compiler) -> tuple[OwnTests, FlagUse]:
         with self.log.open("rb") as stream:
@@ -339,23 +332,36 @@ class _Work:
             return made
         return [_marked(path, self.debian, variant) for path in made]
 
+    def _control(self, store: apt.Apt, suites: Sequence[str], description: Path) -> dict[str, Path]:
+        """Build the package as the archive did, without its tests; return name to package."""
+        root = self._root(store, suites, "control")
+        self._prepare(store, root, description, tests=False)
+        log = self.log.with_suffix(".control.log")
+        with self._stage("control", "building with the archive's flags"):
+            step = self._run_build(root, plain_environment(self.request.jobs), log)
+        build_root.check(step, "cannot build the control", log)
+        inside = root.path / build_root.BUILD_PLACE
+        made = build_root_debs.collect(inside, self.place / "control-made")
+        build_root.remove(root.place)
+        return {path.name.partition("_")[0]: path for path in made}
+
     def _compared(
-        self, store: apt.Apt, built: Sequence[Path], compiler: Compiler
+        self,
+        store: apt.Apt,
+        built: Sequence[Path],
+        control: Mapping[str, Path],
+        compiler: Compiler,
     ) -> tuple[tuple[PackageChange, ...], tuple[FileChange, ...]]:
-        with self._stage("compare", "fetching the archive's packages"):
+        def before(name: str) -> Path | None:
+            self.say(f"comparing {name}")
+            return control.get(name) if self.request.control else self._archived(store, name)
+
+        with self._stage("compare", "auditing"):
             store.take_as_installed(b"")
-            debug = _debug_files(built, self.place / "debug")
-            packages: list[PackageChange] = []
-            files: list[FileChange] = []
-            for path in built:
-                if _is_debug(path):
-                    continue
-                name = path.name.partition("_")[0]
-                self.say(f"comparing {name}")
-                old = self._archived(store, name)
-                packages.append(_package(name, old, path))
-                files += _files(old, path, debug, compiler.allowed)
-        return tuple(packages), tuple(files)
+            debug = debug_files([*built, *control.values()], self.place / "debug")
+            rows = list(compared(built, before, debug, compiler.allowed))
+        packages = tuple(package for package, _ in rows)
+        return packages, tuple(change for _, changes in rows for change in changes)
 
     def _archived(self, store: apt.Apt, name: str) -> Path | None:
         version = store.candidate(name)
@@ -569,65 +575,3 @@ def _marked(package: Path, debian: str, variant: str) -> Path:
     rebuild_variant.mark(package, to, variant)
     package.unlink()
     return to
-
-
-def _is_debug(package: Path) -> bool:
-    return "-dbgsym_" in package.name or package.suffix == ".ddeb"
-
-
-def _debug_files(built: Iterable[Path], place: Path) -> dict[str, Path]:
-    """Return build id to detached debug file, of a build's debug packages."""
-    place.mkdir()
-    found: dict[str, Path] = {}
-    for package in filter(_is_debug, built):
-        for member in build_root_debs.elf_files(package):
-            parts = Path(member.path).parts
-            if ".build-id" in parts[-3:-2]:
-                name = parts[-2] + parts[-1].removesuffix(".debug")
-                found[name] = place / f"{len(found)}.debug"
-                found[name].write_bytes(member.data)
-    return found
-
-
-def _package(name: str, old: Path | None, new: Path) -> PackageChange:
-    before = build_root_debs.control(old) if old else {}
-    after = build_root_debs.control(new)
-    return PackageChange(
-        name,
-        new.name,
-        (before.get("version", ""), after.get("version", "")),
-        (_number(before.get("installed-size")), _number(after.get("installed-size"))),
-        (old.stat().st_size if old else 0, new.stat().st_size),
-    )
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
-
-
-def _files(
-    old: Path | None, new: Path, debug: Mapping[str, Path], allowed: frozenset[str]
-) -> Iterator[FileChange]:
-    """Yield the files with code of a package, each compared with the archive's."""
-    before = {} if old is None else dict(_audited(old, {}))
-    after = dict(_audited(new, debug))
-    pairs = rebuild_compare.matched(after, before)
-    for path, result in after.items():
-        yield rebuild_compare.compare(before.get(pairs.get(path, "")), result, allowed)
-
-
-def _audited(package: Path, debug: Mapping[str, Path]) -> Iterator[tuple[str, Audited]]:
-    for member in build_root_debs.elf_files(package):
-        if member.path.startswith("/usr/lib/debug/"):
-            continue
-        try:
-            elf = Elf(member.data)
-            first = audit(member.data, path=member.path)
-        except UpliftError:  # a relocatable or foreign file: not code of this architecture
-            continue
-        other = debug.get(first.identity.build_id)
-        result = first if other is None else audit(member.data, path=member.path, debug=other)
-        section = elf.section(".text")
-        table = names(elf, Elf(other.read_bytes()) if other else None)
-        every = frozenset(table.text(row) for row in table.functions.tolist())
-        yield member.path, Audited(result, section.size if section else 0, every)

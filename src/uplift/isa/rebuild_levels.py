@@ -122,6 +122,11 @@ def environment(level: Level, tests: bool, jobs: int, variant: str = "") -> dict
     }
 
 
+def plain_environment(jobs: int) -> dict[str, str]:
+    """Return the environment of a build with the archive's own flags, without tests."""
+    return {"DEB_BUILD_OPTIONS": f"parallel={jobs} nocheck", "DEB_BUILD_PROFILES": "nocheck"}
+
+
 def sets_of(arch: str, macros: str) -> frozenset[str]:
     """Return the instruction sets that a compiler's predefined macros speak of.
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uplift.isa.rebuild import PackageChange, Rebuilt
+from uplift.isa.rebuild import Rebuilt
+from uplift.isa.rebuild_audit import PackageChange
 from uplift.isa.rebuild_autopkgtest import Ended
 from uplift.isa.rebuild_compare import FileChange
 from uplift.isa.rebuild_levels import DEBIAN_ARCH
@@ -72,6 +73,7 @@ def _rebuilt(each: Rebuilt) -> Json:
             for t in each.autopkgtest
         ],
         "compiler_lines": {"all": each.flags.compilers, "with_flag": each.flags.carrying},
+        "compared_with": each.compared_with,
         "packages": [_package(package) for package in each.packages],
         "files": [_file(change) for change in each.files],
         "repository": {
@@ -166,6 +168,9 @@ def _facts(each: Rebuilt) -> Iterator[tuple[str, str, str]]:
     for test in each.autopkgtest:
         why = f": {test.why}" if test.why else ""
         yield "installed", f"{test.name} {test.ended.value}{why}", _ENDS[test.ended]
+    if not each.autopkgtest and each.installed.startswith("yes"):
+        yield "installed", "it brings no tests of itself as installed", "dim"
+    yield "compared", f"with {each.compared_with}", ""
     carried = f"{each.flags.carrying} of {each.flags.compilers} compiler lines carry the flag"
     yield "flags", carried, ""
     yield "installs", each.installed, "green" if each.installed.startswith("yes") else "red"
