@@ -18,12 +18,13 @@ from uplift.cli import (
     fix,
     isa,
     matrix,
+    rebuild,
     release,
     scan,
 )
 
 COMMANDS = (
-    *(scan, explain, fix, matrix, diff, chip, release, boot, backport, isa),
+    *(scan, explain, fix, matrix, diff, chip, release, boot, backport, isa, rebuild),
     *(config, cpuid, catalog, completion),
 )
 
