@@ -38,12 +38,6 @@ def test_what_the_compiler_says_of_v3_is_what_the_psabi_says():
     assert sets_of("x86-64", V3_MACROS) == baseline.level("x86-64", "x86-64-v3")
 
 
-def test_sets_that_need_several_at_once_are_in_when_all_of_them_are():
-    macros = V3_MACROS + "#define __AVX512F__ 1\n#define __AVX512VL__ 1\n"
-    assert "avx512f+avx512vl" in sets_of("x86-64", macros)
-    assert "avx512f+avx512vl" not in sets_of("x86-64", V3_MACROS + "#define __AVX512F__ 1\n")
-
-
 def test_every_compiler_of_dpkg_buildflags_gets_the_flag_and_so_do_rust_and_go():
     told = environment(find("x86-64-v3", "x86-64"), tests=True, jobs=2)
     assert {name: told[f"DEB_{name}_APPEND"] for name in ("CFLAGS", "CXXFLAGS", "FFLAGS")} == {

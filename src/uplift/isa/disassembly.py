@@ -17,7 +17,8 @@ import numpy as np
 
 from uplift.isa import decoder
 from uplift.isa.elf import Ints
-from uplift.isa.functions import BASE, ROW
+from uplift.isa.functions import BASE
+from uplift.isa.range_rows import ROW
 
 _FILES = {"x86-64": "x86", "aarch64": "aarch64", "riscv64": "riscv"}
 _STEP = {"x86-64": 1, "aarch64": 4, "riscv64": 2}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -138,14 +138,7 @@ def sets_of(arch: str, macros: str) -> frozenset[str]:
     said |= {plain(_MACROS[word]) for word in said if word in _MACROS}
     if arch == "x86-64" and "avx" in said:
         said.add("xsave")
-    return with_joined(arch, (by_plain[word] for word in said if word in by_plain))
-
-
-def with_joined(arch: str, sets: Iterable[str]) -> frozenset[str]:
-    """Return sets with the base and with what several of them make together."""
-    every = frozenset({"base", *sets})
-    joined = {n for n in classes(arch).names if "+" in n and every.issuperset(n.split("+"))}
-    return every | joined
+    return frozenset({"base", *(by_plain[word] for word in said if word in by_plain)})
 
 
 def refused(level: Level, compiler: str, complaint: str) -> UpliftError:

@@ -25,7 +25,10 @@ from uplift.isa.disassembly import Line, disassemble, words_by
 from uplift.isa.elf import Elf, Ints
 from uplift.isa.feature_words import NAMES
 from uplift.isa.frames import debug_frames, frames
-from uplift.isa.functions import (
+from uplift.isa.functions import Ranges, References
+from uplift.isa.kernel_objects import opened
+from uplift.isa.model import FileAudit, FunctionAudit, SetUse
+from uplift.isa.range_rows import (
     ADDRESS,
     BRANCH,
     CALL,
@@ -35,11 +38,7 @@ from uplift.isa.functions import (
     JUMP,
     JUMP_MEMORY,
     LOAD,
-    Ranges,
-    References,
 )
-from uplift.isa.kernel_objects import opened
-from uplift.isa.model import FileAudit, FunctionAudit, SetUse
 from uplift.isa.symbols import RESOLVER, Names, debug_path, names
 from uplift.isa.tally import single_sets
 
@@ -247,23 +246,33 @@ class _Reader:
 
     @cached_property
     def _found(self) -> Ranges:
-        """The functions that frames and symbols name, and those the audit found besides."""
+        """The functions that frames and symbols name, and what these lead to, as in the audit."""
         described = frames(self.elf)
         if not len(described.start) and self._debug is not None:
             described = debug_frames(self._debug)
         declared = functions.declared(self.code, described, self.names)
-        own = self.audit.functions
+        refs = functions.references(self.elf.arch, self.code, declared)
+        seeds = functions.seeds(self.elf, self.names, self.elf.pointers, refs, declared)
+        walked, _ = functions.follow(self.elf.arch, self.code, declared, seeds)
+        return self._with_own(declared.joined(walked))
+
+    def _with_own(self, found: Ranges) -> Ranges:
+        """Add what the audit found besides: what was decoded where nothing leads."""
+        own = [f for f in self.audit.functions if self._index(found, f.address) < 0]
         start = np.array([f.address for f in own], np.int64)
         end = start + np.array([f.size for f in own], np.int64)
-        new = declared.index(start) < 0
-        return declared.joined(functions.ranges(start[new], end[new], functions.WALKED))
+        return found.joined(functions.ranges(start, end, functions.REMAINDER))
+
+    @staticmethod
+    def _index(found: Ranges, address: int) -> int:
+        return int(found.index(np.array([address], np.int64))[0])
 
     @cached_property
     def _refs(self) -> References:
         return functions.references(self.elf.arch, self.code, self._found)
 
     def _function_at(self, address: int) -> int:
-        return int(self._found.index(np.array([address], np.int64))[0])
+        return self._index(self._found, address)
 
     def _name(self, number: int) -> str:
         start = int(self._found.start[number])
