@@ -18,7 +18,8 @@ and follow-ups it is told how many the branch had, took later, or never took.
 
 The worst are shown first: mistakes, then by the lines in which the two results differ. Where the
 plan has a tree, these are the lines between its tree and the maintainers'; where it has none, the
-changed lines that only one of the upstream commit and the backport has.
+changed lines that only one of the upstream commit and the backport has. The latter stand beside it
+(*by hand*): none means that the maintainers made upstream's very change in other surroundings.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Replay:
     """One backport and what the plan said of it.
 
     :param mistaken: git's own pick gives the maintainers' tree, and the plan does not.
+    :param by_hand: changed lines that only one of the upstream commit and the backport has.
     :param needs: prerequisites of the plan; ``follows`` are its fixes and reverts.
     """
 
@@ -73,6 +75,7 @@ class Replay:
     outcome: str
     mistaken: bool
     differs: Difference
+    by_hand: int
     needs: tuple[str, ...]
     follows: tuple[str, ...]
     told: str
@@ -116,7 +119,8 @@ def replay(workspace: Workspace, index: Index, backport: Backport, upstream: str
     tree = workspace.git("rev-parse", "--verify", f"{backport.sha}^{{tree}}").decode().strip()
     with picking(workspace) as picker:
         plain = picker.pick(onto, backport.upstream).tree == tree
-        differs = _differing(picker, backport, made)
+        by_hand = _by_hand(workspace, backport)
+        differs = _differing(picker, backport, made, by_hand)
     outcome = _outcome(made, tree)
     commit = index.commit(backport.upstream)
     return Replay(
@@ -125,6 +129,7 @@ def replay(workspace: Workspace, index: Index, backport: Backport, upstream: str
         outcome=outcome,
         mistaken=plain and outcome != "same" and tree != _tree_of(workspace, onto),
         differs=differs,
+        by_hand=by_hand,
         needs=_with_role(made, Role.PREREQUISITE),
         follows=_with_role(followed, Role.FOLLOW_UP),
         told=_told(made),
@@ -155,9 +160,16 @@ def _outcome(made: Plan, tree: str) -> str:
     return "same" if tree == made.tree else "adapted"
 
 
-def _differing(picker: Picker, backport: Backport, made: Plan) -> Difference:
+def _by_hand(workspace: Workspace, backport: Backport) -> int:
+    changed = changed_lines(workspace, [backport.upstream, backport.sha])
+    mine, theirs = (Counter(changed.get(s, ())) for s in (backport.upstream, backport.sha))
+    return (mine - theirs).total() + (theirs - mine).total()
+
+
+def _differing(picker: Picker, backport: Backport, made: Plan, by_hand: int) -> Difference:
     if made.conflicts or made.present:
-        return _of_changes(picker, backport)
+        conflicts = picker.pick(backport.parent, backport.upstream).conflicts
+        return Difference(by_hand, tuple(conflict.path for conflict in conflicts))
     picks = list(picker.series(made.onto, [commit.sha for commit in made.series]))
     return _of_trees(picker.workspace, picks[-1].tree, backport.sha)
 
@@ -169,26 +181,19 @@ def _of_trees(workspace: Workspace, ours: str, theirs: str) -> Difference:
     return Difference(lines, tuple(row[2].decode("utf-8", "replace") for row in rows))
 
 
-def _of_changes(picker: Picker, backport: Backport) -> Difference:
-    workspace = picker.workspace
-    changed = changed_lines(workspace, [backport.upstream, backport.sha])
-    mine, theirs = (Counter(changed.get(s, ())) for s in (backport.upstream, backport.sha))
-    lines = (mine - theirs).total() + (theirs - mine).total()
-    conflicts = picker.pick(backport.parent, backport.upstream).conflicts
-    return Difference(lines, tuple(conflict.path for conflict in conflicts))
-
-
 def summary(name: str, done: Sequence[Replay], carried: Carried, seconds: float) -> str:
     """Return the counts of one repository, a line for each question."""
     counts = Counter(one.outcome for one in done)
     shares = ", ".join(f"{kind} {n} ({n / len(done):.1%})" for kind, n in counts.most_common())
     unlike = Counter(one.outcome for one in done if one.differs.documentation)
+    alike = Counter(one.outcome for one in done if one.outcome != "same" and not one.by_hand)
     wrong = sum(one.mistaken for one in done)
     return "\n".join(
         (
             f"{name}: {len(done)} backports, {seconds / len(done):.2f} s each: {shares}",
             f"  mistaken where a plain pick is the maintainers' tree: {wrong}",
             f"  different in documents only: {_counts(unlike)}",
+            f"  by hand, with upstream's very lines: {_counts(alike)}",
             f"  prerequisites that the branch took: {_counts(_taken(done, carried, 'needs'))}",
             f"  follow-ups that the branch took: {_counts(_taken(done, carried, 'follows'))}",
         )
@@ -215,8 +220,8 @@ def shown(one: Replay, carried: Carried) -> str:
     needs = [f"{sha[:12]} ({carried.when(backport, sha)})" for sha in one.needs]
     paths = [*one.differs.paths[:_PATHS_SHOWN], *["…"] * (len(one.differs.paths) > _PATHS_SHOWN)]
     lines = [
-        f" {mark}{one.outcome:8} {one.differs.lines:6} {backport.branch} {backport.sha[:12]}"
-        f" of {backport.upstream[:12]} {one.subject}",
+        f" {mark}{one.outcome:8} {one.differs.lines:6} {one.by_hand:6} {backport.branch}"
+        f" {backport.sha[:12]} of {backport.upstream[:12]} {one.subject}",
         f"    differs: {printable(', '.join(paths))}",
     ]
     lines += [f"    needs: {', '.join(needs)}"] if needs else []
