@@ -20,6 +20,8 @@ The worst are shown first: mistakes, then by the lines in which the two results 
 plan has a tree, these are the lines between its tree and the maintainers'; where it has none, the
 changed lines that only one of the upstream commit and the backport has. The latter stand beside it
 (*by hand*): none means that the maintainers made upstream's very change in other surroundings.
+Where a plain pick conflicts, it is told with how many lines of context the upstream patch applies
+as it is (``git apply -C``), and whether that gives the maintainers' tree.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from pathlib import Path
 from bench.backport_truth import Backport, Upstream, backports_of, load
 from uplift.backport.index import Index
 from uplift.backport.model import Plan, Role
+from uplift.backport.patch_fit import Fit, fit
 from uplift.backport.patches import changed_lines
 from uplift.backport.pick import Picker, is_documentation, picking
 from uplift.backport.place import open_workspace
@@ -67,6 +70,7 @@ class Replay:
 
     :param mistaken: git's own pick gives the maintainers' tree, and the plan does not.
     :param by_hand: changed lines that only one of the upstream commit and the backport has.
+    :param fits: what the upstream patch does alone, where the pick conflicts.
     :param needs: prerequisites of the plan; ``follows`` are its fixes and reverts.
     """
 
@@ -76,6 +80,7 @@ class Replay:
     mistaken: bool
     differs: Difference
     by_hand: int
+    fits: str
     needs: tuple[str, ...]
     follows: tuple[str, ...]
     told: str
@@ -118,7 +123,8 @@ def replay(workspace: Workspace, index: Index, backport: Backport, upstream: str
     followed = plan(workspace, index, onto, wanted, then, Options(prerequisites=False))
     tree = workspace.git("rev-parse", "--verify", f"{backport.sha}^{{tree}}").decode().strip()
     with picking(workspace) as picker:
-        plain = picker.pick(onto, backport.upstream).tree == tree
+        picked = picker.pick(onto, backport.upstream)
+        fits = "" if picked.clean else _fits(fit(picker, onto, backport.upstream), tree)
         by_hand = _by_hand(workspace, backport)
         differs = _differing(picker, backport, made, by_hand)
     outcome = _outcome(made, tree)
@@ -127,13 +133,20 @@ def replay(workspace: Workspace, index: Index, backport: Backport, upstream: str
         backport,
         subject=printable(commit.subject) if commit else "",
         outcome=outcome,
-        mistaken=plain and outcome != "same" and tree != _tree_of(workspace, onto),
+        mistaken=picked.tree == tree and outcome != "same" and tree != _tree_of(workspace, onto),
         differs=differs,
         by_hand=by_hand,
+        fits=fits,
         needs=_with_role(made, Role.PREREQUISITE),
         follows=_with_role(followed, Role.FOLLOW_UP),
         told=_told(made),
     )
+
+
+def _fits(found: Fit | None, tree: str) -> str:
+    if found is None:
+        return "no"
+    return f"context {found.context}, {'' if found.tree == tree else 'not '}the maintainers' tree"
 
 
 def _tree_of(workspace: Workspace, commit: str) -> str:
@@ -187,6 +200,7 @@ def summary(name: str, done: Sequence[Replay], carried: Carried, seconds: float)
     shares = ", ".join(f"{kind} {n} ({n / len(done):.1%})" for kind, n in counts.most_common())
     unlike = Counter(one.outcome for one in done if one.differs.documentation)
     alike = Counter(one.outcome for one in done if one.outcome != "same" and not one.by_hand)
+    fits = Counter(f"({one.fits})" for one in done if one.fits)
     wrong = sum(one.mistaken for one in done)
     return "\n".join(
         (
@@ -194,6 +208,7 @@ def summary(name: str, done: Sequence[Replay], carried: Carried, seconds: float)
             f"  mistaken where a plain pick is the maintainers' tree: {wrong}",
             f"  different in documents only: {_counts(unlike)}",
             f"  by hand, with upstream's very lines: {_counts(alike)}",
+            f"  where a pick conflicts, the patch alone: {_counts(fits)}",
             f"  prerequisites that the branch took: {_counts(_taken(done, carried, 'needs'))}",
             f"  follow-ups that the branch took: {_counts(_taken(done, carried, 'follows'))}",
         )
@@ -224,6 +239,7 @@ def shown(one: Replay, carried: Carried) -> str:
         f" {backport.sha[:12]} of {backport.upstream[:12]} {one.subject}",
         f"    differs: {printable(', '.join(paths))}",
     ]
+    lines += [f"    patch alone: {one.fits}"] if one.fits else []
     lines += [f"    needs: {', '.join(needs)}"] if needs else []
     lines += [f"    told: {one.told[:400]}"] if one.told else []
     return "\n".join(lines)
