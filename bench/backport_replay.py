@@ -16,12 +16,13 @@ A backport is *plain* where git's pick of the upstream commit gives the maintain
 the plan says of a plain one but *same* is its own mistake, and marked with ``!``. Of prerequisites
 and follow-ups it is told how many the branch had, took later, or never took.
 
-The worst are shown first: mistakes, then by the lines in which the two results differ. Where the
-plan has a tree, these are the lines between its tree and the maintainers'; where it has none, the
-changed lines that only one of the upstream commit and the backport has. The latter stand beside it
-(*by hand*): none means that the maintainers made upstream's very change in other surroundings.
-Where a plain pick conflicts, it is told with how many lines of context the upstream patch applies
-as it is (``git apply -C``), and whether that gives the maintainers' tree.
+The worst are shown first: mistakes, then where the plan applies alone and nobody would look, then
+the rest; each by the lines in which the two results differ. Where the plan has a tree, these are
+the lines between its tree and the maintainers'; where it has none, the changed lines that only one
+of the upstream commit and the backport has. The latter stand beside it (*by hand*): none means that
+the maintainers made upstream's very change in other surroundings. Where a plain pick conflicts, it
+is told with how many lines of context the upstream patch applies as it is (``git apply -C``), and
+whether that gives the maintainers' tree.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.backport_truth import Backport, Upstream, backports_of, load
+from bench.patch_fit import Fit, fit
 from uplift.backport.index import Index
 from uplift.backport.model import Plan, Role
-from uplift.backport.patch_fit import Fit, fit
 from uplift.backport.patches import changed_lines
 from uplift.backport.pick import Picker, is_documentation, picking
 from uplift.backport.place import open_workspace
@@ -224,9 +225,12 @@ def _counts(counter: Mapping[str, int]) -> str:
 
 
 def worst_first(done: Iterable[Replay]) -> list[Replay]:
-    """Return the replays that disagree, mistakes first, then by the lines that differ."""
+    """Return the replays that disagree: mistakes, what is silent, the rest; by lines."""
     unlike = (one for one in done if one.outcome != "same")
-    return sorted(unlike, key=lambda one: (not one.mistaken, -one.differs.lines))
+    order = {"adapted": 0}
+    return sorted(
+        unlike, key=lambda one: (not one.mistaken, order.get(one.outcome, 1), -one.differs.lines)
+    )
 
 
 def shown(one: Replay, carried: Carried) -> str:
