@@ -189,8 +189,8 @@ def _differing(picker: Picker, backport: Backport, made: Plan, by_hand: int) -> 
 
 
 def _of_trees(workspace: Workspace, ours: str, theirs: str) -> Difference:
-    listed = workspace.git("diff-tree", "-r", "-z", "--numstat", "--no-renames", ours, theirs)
-    rows = [row.split(b"\t", 2) for row in listed.split(b"\0") if row.count(b"\t") == 2]
+    listed = workspace.git("diff-tree", "-r", "--numstat", "-M", ours, theirs)
+    rows = [row.split(b"\t", 2) for row in listed.splitlines() if row.count(b"\t") >= 2]
     lines = sum(int(count) for row in rows for count in row[:2] if count.isdigit())
     return Difference(lines, tuple(row[2].decode("utf-8", "replace") for row in rows))
 
