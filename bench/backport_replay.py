@@ -36,8 +36,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench._patch_fit import Fit, fit
 from bench.backport_truth import Backport, Upstream, backports_of, load
-from bench.patch_fit import Fit, fit
 from uplift.backport.index import Index
 from uplift.backport.model import Plan, Role
 from uplift.backport.patches import changed_lines
