@@ -102,7 +102,7 @@ def _log(workspace: Workspace, *range_: str) -> Iterator[_Logged]:
             yield _Logged(fields[0], fields[1], fields[2], tuple(fields[3].split()), fields[4])
 
 
-class _Upstream:
+class Upstream:
     """Commits of upstream, by a prefix of their sha and by who wrote what when."""
 
     def __init__(self, workspace: Workspace, tip: str) -> None:
@@ -143,7 +143,7 @@ def branches(workspace: Workspace, upstream: str) -> list[str]:
     return sorted(name for name in heads if name != upstream)
 
 
-def backports_of(workspace: Workspace, known: _Upstream, tip: str, branch: str) -> list[Backport]:
+def backports_of(workspace: Workspace, known: Upstream, tip: str, branch: str) -> list[Backport]:
     """Return a branch's backports, oldest first."""
     fork = workspace.attempt("merge-base", tip, branch)
     if not fork.ok:
@@ -171,7 +171,7 @@ def sample(backports: Iterable[Backport], each: int) -> list[Backport]:
 
 def build(workspace: Workspace, upstream: str, names: Sequence[str], each: int) -> Truth:
     """Find the truth of one repository."""
-    known = _Upstream(workspace, upstream)
+    known = Upstream(workspace, upstream)
     whole = {name: backports_of(workspace, known, upstream, name) for name in names}
     whole = {name: found for name, found in whole.items() if len(found) >= 10}
     chosen = sample((b for found in whole.values() for b in found), each)
@@ -194,7 +194,7 @@ def build(workspace: Workspace, upstream: str, names: Sequence[str], each: int) 
 
 
 def _needed(
-    picker: Picker, known: _Upstream, whole: Sequence[Backport], backport: Backport
+    picker: Picker, known: Upstream, whole: Sequence[Backport], backport: Backport
 ) -> tuple[str, ...] | None:
     """Replay what was picked before, then leave out whatever can be."""
     before = []

@@ -107,6 +107,23 @@ def test_a_plan_that_leaves_conflicts_fails_a_check(
     assert not found["applies"] and found["tree"] is None and found["conflicts"]
 
 
+def test_a_plan_shows_what_would_be_left_to_a_person_instead_of_its_prerequisites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A conflict in a file that only people read is easily left out, so it is told apart."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    repository = GitRepository(tmp_path / "repository")
+    repository.commit("base", {"a.c": "".join(LINES)})
+    repository.run("branch", "stable")
+    repository.commit("list of contributors", {".mailmap": "Ada <ada@example.org>\n"})
+    both = {".mailmap": "Ada <ada@example.org>\nBob <b@example.org>\n", "a.c": text(9, "nine")}
+    sha = repository.commit("a: nine", both)
+    assert backport("plan", "--repo", repository.path, "--onto", "stable", sha) == 0
+    shown = capsys.readouterr().out
+    assert "by hand in 1 file instead of taking 1 commit more" in shown
+    assert ".mailmap: modify/delete (only people read it)" in shown
+
+
 def test_what_a_terminal_shows_cannot_steer_it(
     made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

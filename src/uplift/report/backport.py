@@ -163,13 +163,19 @@ def print_plan(plan: Plan, console: Console, notes: Sequence[str] = ()) -> None:
             table.add_row("", "", "", Text(safe(planned.reason), "dim"))
     console.print(table)
     for conflict in plan.conflicts[:_SHOWN]:
-        where = f"{safe(conflict.path)}: {safe(conflict.kind)}"
-        console.print(Text(f"  conflict  {conflict.sha[:_SHORT]}  {where}", "red"))
+        console.print(Text(f"  conflict  {conflict.sha[:_SHORT]}  {_where(conflict)}", "red"))
     if len(plan.conflicts) > _SHOWN:
         console.print(Text(f"  … {len(plan.conflicts) - _SHOWN} more conflicts", "red"))
     for other in plan.alternatives:
         console.print(Text(f"  or        {safe(other.title)}"))
+        for conflict in other.conflicts[:_SHOWN]:
+            console.print(Text(f"            {_where(conflict)}", "dim"))
     _print_notes((*notes, *plan.notes), console)
+
+
+def _where(conflict: Conflict) -> str:
+    read = " (only people read it)" if conflict.documentation else ""
+    return f"{safe(conflict.path)}: {safe(conflict.kind)}{read}"
 
 
 def _print_notes(notes: Sequence[str], console: Console) -> None:
