@@ -6,6 +6,7 @@ Everything happens on trees in a quarantine: no work tree, index or ref is touch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from uplift.backport.follow_ups import FollowUp, FollowUpKind, follow_ups
@@ -16,6 +17,7 @@ from uplift.backport.model import (
     Plan,
     PlannedCommit,
     Presence,
+    ReferenceKind,
     Role,
     State,
 )
@@ -30,6 +32,7 @@ from uplift.lab.git import Workspace
 
 _ROUNDS = 3  #: how often what was added is itself looked at for fixes
 _HAS = frozenset({State.PRESENT})
+_FIXES = ReferenceKind.FIXES
 
 
 @dataclass(frozen=True)
@@ -109,15 +112,22 @@ class _Planner:
         # What was picked elsewhere is no fact of the range: only what the target lacks counts.
         missing = unreachable(self.workspace, wanted, self.target)
         following = self._following(wanted) if self.options.follow_ups else []
-        tips = [self.tip] if self.tip else [*missing, *(item.sha for item in following)]
-        history = PathHistory(self.workspace, self.target, tips or [self.target])
-        needs = Prerequisites(self.picker, history, self._carried(history), self.options.limits)
+        tips = self._tips({*missing, *(item.sha for item in following)})
+        history = PathHistory(self.workspace, self.target, tips)
+        carried = self._carried(history)
+        needs = Prerequisites(self.picker, history, carried, self.options.limits, self._repaired_by)
         roles = {sha: _requested(sha) for sha in wanted}
         roles |= {item.sha: _followed(item) for item in following}
         tree = self.picker.tree_of(self.target)
         for sha in needs.in_order(roles):
             tree = self._add(needs, tree, roles[sha], roles)
         return self._made(tree, standing)
+
+    def _tips(self, shas: AbstractSet[str]) -> list[str]:
+        """Return commits that reach all that ``shas`` need: themselves where upstream has them."""
+        strangers = unreachable(self.workspace, shas, self.tip) if self.tip and shas else ()
+        tips = sorted(shas - frozenset(strangers))
+        return [*tips, self.tip] if self.tip and strangers else tips or [self.target]
 
     def _add(
         self,
@@ -203,6 +213,11 @@ class _Planner:
             if answer.ok and not unreachable(self.workspace, wanted, tip):
                 return tip
         return None
+
+    def _repaired_by(self, sha: str) -> list[str]:
+        """Return the commits that the message of ``sha`` says it fixes."""
+        named = self.index.references_of(sha)
+        return [found for reference, found in named if found and reference.kind is _FIXES]
 
     def _carried(self, history: PathHistory) -> frozenset[str]:
         """Return upstream commits that the target has under another name: no one's prerequisite."""
