@@ -239,3 +239,42 @@ remedy = {{ kind = "kernel", do = "boot a newer one" }}
         (shas[0], "prerequisite"),
         (shas[1], "requested"),
     ]
+
+
+def test_watch_tells_a_fix_and_fails_a_check(
+    made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, shas = made
+    for words in (("checkout", "-q", "stable"), ("cherry-pick", "-x", shas[0])):
+        git = ["git", "-C", str(path), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    asked = ("watch", "--repo", path, "--branch", "stable", "--upstream", "main", "--check")
+    assert backport(*asked) == 0
+    message = f'a: mend nine\n\nFixes: {shas[0][:12]} ("a: nine")\n'
+    subprocess.run([*git, "checkout", "-q", "main"], check=True, capture_output=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", message], check=True)
+    (path / "a.c").write_text(text(9, "mended"))
+    subprocess.run([*git, "commit", "-qam", message], check=True)
+    capsys.readouterr()
+    assert backport(*asked, "--json") == 1
+    assert {item["kind"] for item in document(capsys)["news"]} == {"fix"}
+
+
+def test_watch_needs_an_upstream(
+    made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backport("watch", "--repo", made[0]) == 2
+    assert "give --upstream REF" in capsys.readouterr().err
+
+
+def test_suspects_are_ordered_and_need_something_to_go_by(
+    made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, shas = made
+    words = ("suspects", "--repo", path, "stable..main")
+    assert backport(*words, "--path", "a.c", "--json") == 0
+    assert [one["sha"] for one in document(capsys)["suspects"]] == shas[::-1]
+    assert backport(*words, "--path", "a.c") == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert backport(*words) == 2
+    assert backport("suspects", "--repo", path, "stable", "--path", "a.c") == 2

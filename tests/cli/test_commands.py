@@ -16,6 +16,7 @@ from uplift.cli import main
 from uplift.facts import snapshot_file
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
+H200 = str(RECORDINGS / "own/firecracker-h200.jsonl.gz")
 MILAN = str(RECORDINGS / "own/firecracker-milan.jsonl.gz")
 GRACE = str(RECORDINGS / "archspec/linux-rhel9-neoverse_v2")
 SANDY_BRIDGE = str(RECORDINGS / "libcpuid/intel-core-i5-2400-cpu.test")
@@ -124,6 +125,38 @@ def test_explain_shows_the_bytes(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "file:/proc/cpuinfo" in text
     assert "sha256" in text
+
+
+def test_explain_quotes_the_subleaf_that_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "x86/avx10.1", H200]) == 0
+    silicon = capsys.readouterr().out.partition("  kernel ")[0]
+    assert "0x00000007 0x01: eax=0x00001c30" in silicon
+
+
+def test_explain_quotes_the_answer_about_the_fact_not_another_with_the_same_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["explain", "gpu/nvidia-mig", H200]) == 0
+    quoted = [line for line in capsys.readouterr().out.splitlines() if "bytes  " in line]
+    assert [line.split(None, 1)[1] for line in quoted] == [
+        "<current_mig>Disabled</current_mig>",
+        "<mig_mode> <current_mig>Disabled</current_mig>",
+    ]
+
+
+def test_explain_states_no_value_that_nobody_could_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "gpu/nvidia-container", H200]) == 0
+    text = capsys.readouterr().out
+    assert "not installed" in text
+    assert "None" not in text
+
+
+def test_a_gpu_that_works_is_offered_up_to_the_workload(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "gpu/nvidia", H200, "--json"]) == 0
+    layers = json.loads(capsys.readouterr().out)["layers"]
+    assert [(layer["name"], layer["status"]) for layer in layers] == [
+        (name, "offered") for name in ("silicon", "kernel", "library", "workload")
+    ]
 
 
 @pytest.mark.parametrize("command", ["explain", "fix"])

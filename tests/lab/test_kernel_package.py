@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from uplift.errors import TargetError
-from uplift.lab import kernel_package
+from uplift.lab import kernel_package, package_stream
 from uplift.lab.kernel_modules import dependencies, load_order, module_files
 from uplift.lab.kernel_package import kernel_in, unpack_package
 
@@ -118,7 +118,7 @@ def test_what_is_no_whole_package_is_refused(package: bytes, cause: str, tmp_pat
 def test_a_package_that_unpacks_to_too_much_is_refused_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_package, "MAX_STREAM", 4 << 20)
+    monkeypatch.setattr(package_stream, "MAX_STREAM", 4 << 20)
     with pytest.raises(TargetError, match="cannot unpack") as caught:
         unpacked(tmp_path, deb_of(tar_of({"./usr/share/zeros": bytes(16 << 20)})))
     assert "unpacks to more than" in caught.value.cause

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uplift.cli import backport_series, output
+from uplift.cli import backport_series, backport_watch, output
 from uplift.cli.targets import add_overlay_option, catalog_of_user, find_feature
 from uplift.errors import FOUND
 
@@ -32,6 +32,7 @@ def add_to(commands: Any) -> None:
     _add_status(actions)
     _add_plan(actions)
     backport_series.add_to(actions)
+    backport_watch.add_to(actions)
 
 
 def _add_index(actions: Any) -> None:
@@ -152,6 +153,7 @@ def run_index(args: argparse.Namespace) -> int:
 
 def run_status(args: argparse.Namespace) -> int:
     """Say where commits stand."""
+    from uplift.backport.landed import landed
     from uplift.backport.model import State
     from uplift.backport.presence import Options, presences
     from uplift.report.backport import BranchStatus, print_status, status_to_json
@@ -161,7 +163,7 @@ def run_status(args: argparse.Namespace) -> int:
         options = Options(differences=args.differences or args.json)
         found = presences(workspace, index, args.branch, chosen.shas, args.upstream, options)
         tip = workspace.resolve(args.branch)
-    landed = all(presence.state is State.PRESENT for presence in found)
+    met = landed(found).met
     if args.missing:
         found = tuple(presence for presence in found if presence.state is not State.PRESENT)
     status = BranchStatus(args.branch, tip, found, chosen.notes)
@@ -169,7 +171,7 @@ def run_status(args: argparse.Namespace) -> int:
         output.print_json(status_to_json(status))
     else:
         print_status(status, output.console(), args.differences)
-    return FOUND if args.landed and not landed else 0
+    return FOUND if args.landed and not met else 0
 
 
 def run_plan(args: argparse.Namespace) -> int:

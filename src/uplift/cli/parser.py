@@ -16,13 +16,15 @@ from uplift.cli import (
     diff,
     explain,
     fix,
+    isa,
     matrix,
+    rebuild,
     release,
     scan,
 )
 
 COMMANDS = (
-    *(scan, explain, fix, matrix, diff, chip, release, boot, backport),
+    *(scan, explain, fix, matrix, diff, chip, release, boot, backport, isa, rebuild),
     *(config, cpuid, catalog, completion),
 )
 

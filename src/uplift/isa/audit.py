@@ -6,7 +6,7 @@ import mmap
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Union
 
@@ -15,11 +15,14 @@ import numpy as np
 from uplift.errors import UpliftError
 from uplift.isa import baseline as levels
 from uplift.isa import decoder, functions
-from uplift.isa.dispatch import Verdicts, declared_features, judge, roots
+from uplift.isa.dispatch import GUARDS, Verdicts, judge
 from uplift.isa.elf import Buffer, Elf, Ints
+from uplift.isa.feature_words import NAMES
 from uplift.isa.frames import debug_frames, frames
 from uplift.isa.functions import CONFIDENCE, WALKED, Hits, Part, Ranges, References, ranges
+from uplift.isa.immediates import with_immediates
 from uplift.isa.kernel_objects import opened
+from uplift.isa.machines import Machine, machines
 from uplift.isa.model import (
     Confidence,
     FileAudit,
@@ -29,6 +32,7 @@ from uplift.isa.model import (
     Violation,
 )
 from uplift.isa.notes import identity
+from uplift.isa.program import Program, roots
 from uplift.isa.reachability import Places
 from uplift.isa.symbols import Names, debug_path, names
 
@@ -45,7 +49,7 @@ _VARIANT = re.compile(
     r"armv8\w*|cortexa\d+|neoverse\w*|thunderx\w*)(?![a-z])",
     re.IGNORECASE,
 )
-_HWCAPS = re.compile(r"/glibc-hwcaps/([\w.-]+)/|/hwcaps/([\w.-]+)/")
+_HWCAPS = re.compile(r"/glibc-hwcaps/([\w.-]+)/")
 _MAX_EVIDENCE = 4
 
 
@@ -98,10 +102,10 @@ def _audit(
         path=path,
         arch=elf.arch,
         identity=replace(about, kind=unpacked.kind or about.kind),
-        sets=_summed(judged.functions),
-        functions=judged.functions,
-        level=judged.level,
-        needs=_needs(elf.arch, judged.functions),
+        sets=_summed(judged),
+        functions=judged,
+        level=_level(elf.arch, judged),
+        needs=_needs(elf.arch, judged),
         function_count=len(work.found),
         instructions=hits.instructions,
         undecodable=hits.undecodable,
@@ -121,8 +125,8 @@ def _debug_elf(debug: Source | None, build_id: str) -> Elf | None:
         debug = path
     if isinstance(debug, (str, Path)):
         with _mapped(Path(debug)) as data:
-            return Elf(data)
-    return Elf(debug)
+            return Elf(data, detached=True)
+    return Elf(debug, detached=True)
 
 
 class _Work:
@@ -185,29 +189,65 @@ class _Work:
                 *(c[code] for c in (self.found.start, self.found.end, self.found.origin))
             )
             self.refs = functions.references(self.elf.arch, self.code, picked)
-        return self.refs
+        words = np.array([address for _, address, _ in self.names.named(NAMES)], np.int64)
+        return with_immediates(self.elf, self.code, self.found, self.refs, words)
 
 
-@dataclass(frozen=True)
-class _Judged:
-    functions: tuple[FunctionAudit, ...]
-    level: str
-
-
-def _judged(work: _Work, hits: Hits) -> _Judged:
-    arch = work.elf.arch
+def _judged(work: _Work, hits: Hits) -> tuple[FunctionAudit, ...]:
+    """Judge every function on each kind of machine; keep the worst of what lacks a set."""
     if not len(hits):
-        return _Judged((), levels.lowest(arch))
-    stubs = functions.linkage(arch, work.code)
-    places = Places(work.elf, work.found, work.references(), stubs, work.names)
-    base = levels.base(arch)
+        return ()
+    arch = work.elf.arch
+    places = Places(
+        work.elf, work.found, work.references(), functions.linkage(arch, work.code), work.names
+    )
+    program = Program(places, work.code, _asking_by_effect(arch, hits))
+    lowest, *better = machines(arch)
     variants = _variants(places, hits)
-    verdicts = judge(places, work.code, declared_features(base), variants)
-    free, roots = _only_guarded(places, verdicts, variants)
-    if len(roots):
-        verdicts = judge(places, work.code, declared_features(base), free)
-    found = tuple(_functions(work, places, hits, verdicts))
-    return _Judged(found, _level(work, places, hits, found, free))
+    verdicts = judge(program, lowest.features, variants)
+    perhaps = _not_only_guarded(verdicts, variants)
+    if len(perhaps):
+        verdicts = judge(program, lowest.features, variants, perhaps)
+    found = tuple(_functions(work, hits, verdicts))
+    for machine in better if arch in GUARDS else ():
+        if _guarded(found) <= machine.sets:
+            break
+        verdicts = judge(program, machine.features, variants, perhaps)
+        hidden = frozenset(f.address for f in found if Reach.DISPATCHED in _reaches(f))
+        there = {f.address: f for f in _functions(work, hits, verdicts, hidden)}
+        found = tuple(_worse(f, there.get(f.address, f), machine) for f in found)
+    return found
+
+
+def _reaches(function: FunctionAudit) -> frozenset[Reach]:
+    return frozenset(use.reach for use in function.sets.values())
+
+
+def _asking_by_effect(arch: str, hits: Hits) -> frozenset[int]:
+    """Return the functions that learn of shadow stacks from RDSSP, which does nothing without."""
+    names_of = functions.classes(arch).names
+    wanted = [number for number, name in enumerate(names_of) if name == "shstk"]
+    return frozenset(hits.range[np.isin(hits.set, wanted)].tolist())
+
+
+def _guarded(found: Iterable[FunctionAudit]) -> frozenset[str]:
+    uses = (pair for function in found for pair in function.sets.items())
+    return frozenset(name for name, use in uses if use.reach == Reach.DISPATCHED)
+
+
+def _worse(one: FunctionAudit, other: FunctionAudit, machine: Machine) -> FunctionAudit:
+    """Take over what a machine comes to that lacks the set."""
+    sets = {
+        name: other.sets[name]
+        if name not in machine.sets and _WORST[other.sets[name].reach] < _WORST[use.reach]
+        else use
+        for name, use in one.sets.items()
+    }
+    worst = min((use.reach for use in sets.values()), key=_WORST.__getitem__)
+    if worst == one.reach:
+        return replace(one, sets=sets)
+    evidence = tuple(f"on {machine.name}: {text}" for text in other.evidence)
+    return replace(one, sets=sets, reach=worst, evidence=evidence)
 
 
 def _variants(places: Places, hits: Hits) -> Ints:
@@ -223,28 +263,28 @@ def _variants(places: Places, hits: Hits) -> Ints:
     return np.intersect1d(np.array(named, np.int64), led_to)
 
 
-def _only_guarded(places: Places, verdicts: Verdicts, free: Ints) -> tuple[Ints, Ints]:
-    """Split variants: those that only guarded code leads to, and those that are roots after all."""
-    guarded = verdicts.reached.somewhere[free] & ~verdicts.reached.perhaps[free]
-    return free[guarded], free[~guarded]
+def _not_only_guarded(verdicts: Verdicts, variants: Ints) -> Ints:
+    """Return the variants that not only guarded code leads to."""
+    guarded = verdicts.reached.somewhere[variants] & ~verdicts.reached.perhaps[variants]
+    return variants[~guarded]
 
 
 def _functions(
-    work: _Work, places: Places, hits: Hits, verdicts: Verdicts
+    work: _Work, hits: Hits, verdicts: Verdicts, only: frozenset[int] | None = None
 ) -> Iterator[FunctionAudit]:
+    """Yield the functions that hold hits; ``only``: those at these addresses."""
     order = np.argsort(hits.range, kind="stable")
     first = np.searchsorted(hits.range[order], np.unique(hits.range))
     for rows in np.split(order, first[1:]):
-        yield _function(work, places, hits, verdicts, rows)
+        if only is None or int(work.found.start[hits.range[rows[0]]]) in only:
+            yield _function(work, hits, verdicts, rows)
 
 
-def _function(
-    work: _Work, places: Places, hits: Hits, verdicts: Verdicts, rows: Ints
-) -> FunctionAudit:
+def _function(work: _Work, hits: Hits, verdicts: Verdicts, rows: Ints) -> FunctionAudit:
     number = int(hits.range[rows[0]])
     start, end = int(work.found.start[number]), int(work.found.end[number])
     confidence = CONFIDENCE[int(work.found.origin[number])]
-    whole = _reach(verdicts, number)
+    whole = Reach.UNKNOWN if confidence == Confidence.UNREACHED else _reach(verdicts, number)
     names_of = functions.classes(work.elf.arch).names
     outside = _run_without_guard(work, verdicts, number) if whole != Reach.DISPATCHED else None
     sets = {}
@@ -252,8 +292,8 @@ def _function(
         which, first = int(hits.set[row]), int(hits.first[row])
         reach = whole
         if outside is not None:
-            reach = whole if which in outside else Reach.DISPATCHED
-            first = outside.get(which, first)
+            first, surely = outside.get(which, (first, False))
+            reach = _inside(whole, which in outside, surely)
         sets[names_of[which]] = SetUse(int(hits.count[row]), confidence, reach, first)
     worst = min((use.reach for use in sets.values()), key=_WORST.__getitem__)
     return FunctionAudit(
@@ -263,8 +303,15 @@ def _function(
         confidence=confidence,
         reach=worst,
         sets=sets,
-        evidence=tuple(_evidence(work, verdicts, number, worst)),
+        evidence=tuple(_evidence(work, verdicts, number, worst, confidence)),
     )
+
+
+def _inside(whole: Reach, runs: bool, surely: bool) -> Reach:
+    """Return the reach of a set in a function that asks about features itself."""
+    if not runs:
+        return Reach.DISPATCHED
+    return whole if surely else Reach.UNKNOWN
 
 
 def _reach(verdicts: Verdicts, number: int) -> Reach:
@@ -276,29 +323,46 @@ def _reach(verdicts: Verdicts, number: int) -> Reach:
     return Reach.DISPATCHED
 
 
-def _run_without_guard(work: _Work, verdicts: Verdicts, number: int) -> Mapping[int, int] | None:
-    """Return the sets that a function uses before any test lets it, and where; None: not known."""
+def _run_without_guard(
+    work: _Work, verdicts: Verdicts, number: int
+) -> Mapping[int, tuple[int, bool]] | None:
+    """Return the sets that a function uses before any test lets it, where, and whether surely.
+
+    None: it is not known, or nothing in the function asks about features.
+    """
     outcome = verdicts.outcomes.get(number)
-    if outcome is None or not outcome.complete or not outcome.guards:
+    if outcome is None or not outcome.complete:
         return None
+    if not outcome.guards and outcome.certain == outcome.reached:
+        return None
+    surely = _first_in(work, outcome.certain)
+    every = _first_in(work, outcome.reached)
+    return {which: (at, which in surely) for which, at in every.items()}
+
+
+def _first_in(work: _Work, code: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Return the sets that pieces of code hold, and where first."""
     merged: list[list[int]] = []
-    for start, end in sorted(outcome.reached):
+    for start, end in sorted(code):
         if merged and start <= merged[-1][1]:
             merged[-1][1] = max(merged[-1][1], end)
         else:
             merged.append([start, end])
-    bounds = np.array(merged, np.int64)
-    pieces = ranges(bounds[:, 0], bounds[:, 1], 0)
-    found = functions.count(work.elf.arch, work.code, pieces)
+    bounds = np.array(merged, np.int64).reshape(-1, 2)
+    found = functions.count(work.elf.arch, work.code, ranges(bounds[:, 0], bounds[:, 1], 0))
     first: dict[int, int] = {}
     for which, at in zip(found.set.tolist(), found.first.tolist(), strict=True):
         first[which] = min(at, first.get(which, at))
     return first
 
 
-def _evidence(work: _Work, verdicts: Verdicts, number: int, worst: Reach) -> Iterator[str]:
+def _evidence(
+    work: _Work, verdicts: Verdicts, number: int, worst: Reach, confidence: Confidence
+) -> Iterator[str]:
     own = verdicts.outcomes.get(number)
-    if worst == Reach.DISPATCHED:
+    if confidence == Confidence.UNREACHED:
+        yield "no call, jump, pointer or symbol was seen to lead to it; it may be data"
+    elif worst == Reach.DISPATCHED:
         origin = verdicts.origin.get(number)
         if origin is None and own is not None:
             yield f"guarded in itself by {_list(own.guards)}"
@@ -331,11 +395,14 @@ def _list(words: Iterable[str]) -> str:
 
 
 def _summed(found: Sequence[FunctionAudit]) -> dict[str, SetUse]:
-    total: dict[str, SetUse] = {}
+    """Sum sets over functions; what may be data counts only where no code has the set."""
+    sure: dict[str, SetUse] = {}
+    maybe: dict[str, SetUse] = {}
     for function in found:
+        total = maybe if function.confidence == Confidence.UNREACHED else sure
         for name, use in function.sets.items():
             total[name] = _both(total[name], use) if name in total else use
-    return dict(sorted(total.items()))
+    return dict(sorted({**maybe, **sure}.items()))
 
 
 def _both(one: SetUse, other: SetUse) -> SetUse:
@@ -359,31 +426,9 @@ def _needs(arch: str, found: Sequence[FunctionAudit]) -> str:
     return levels.holding(arch, _exposed(found, frozenset({Reach.ALWAYS})))
 
 
-def _level(
-    work: _Work, places: Places, hits: Hits, found: tuple[FunctionAudit, ...], free: Ints
-) -> str:
-    """Return the lowest level at which, and above which, nothing dies.
-
-    Guards are asked at every level: code may be guarded by a test of less than it uses.
-    """
-    arch = work.elf.arch
-    open_ways = frozenset({Reach.ALWAYS, Reach.UNKNOWN})
-    lowest = levels.holding(arch, _exposed(found, open_ways))
-    ladder = levels.ladder(arch)
-    if arch != "x86-64" or not any(
-        use.reach == Reach.DISPATCHED for f in found for use in f.sets.values()
-    ):
-        return lowest
-    for name in [name for name in ladder if name != levels.lowest(arch)][::-1]:
-        if name == lowest:
-            break
-        features = levels.level(arch, name)
-        verdicts = judge(places, work.code, declared_features(features), free)
-        there = tuple(_functions(work, places, hits, verdicts))
-        if not _exposed(there, open_ways) <= features | _exposed(found, open_ways):
-            above = ladder.index(name) + 1
-            return ladder[above] if above < len(ladder) else ""
-    return lowest
+def _level(arch: str, found: Sequence[FunctionAudit]) -> str:
+    """Return the lowest level that has all that is not dispatched."""
+    return levels.holding(arch, _exposed(found, frozenset({Reach.ALWAYS, Reach.UNKNOWN})))
 
 
 def _violations(result: FileAudit, allowed: frozenset[str]) -> tuple[Violation, ...]:
@@ -405,17 +450,18 @@ def _violations(result: FileAudit, allowed: frozenset[str]) -> tuple[Violation, 
 def _by_path(result: FileAudit) -> FileAudit:
     """Take a file in a directory that the dynamic linker only looks into on better processors."""
     match = _HWCAPS.search(result.path)
-    if match is None:
+    has = levels.named(result.arch, match[1]) if match else None
+    if match is None or has is None:
         return result
-    level = match[1] or match[2]
-    evidence = f"the dynamic linker takes it only on {level}"
-    found = tuple(
-        replace(
-            function,
-            reach=Reach.DISPATCHED,
-            evidence=(*function.evidence, evidence),
-            sets={n: replace(u, reach=Reach.DISPATCHED) for n, u in function.sets.items()},
-        )
-        for function in result.functions
-    )
+    evidence = f"the dynamic linker takes it only on {match[1]}"
+    found = tuple(_with_level(function, has, evidence) for function in result.functions)
     return replace(result, functions=found, sets=_summed(found), notes=(*result.notes, evidence))
+
+
+def _with_level(function: FunctionAudit, has: frozenset[str], evidence: str) -> FunctionAudit:
+    sets = {
+        name: replace(use, reach=Reach.DISPATCHED) if name in has else use
+        for name, use in function.sets.items()
+    }
+    worst = min((use.reach for use in sets.values()), key=_WORST.__getitem__)
+    return replace(function, sets=sets, reach=worst, evidence=(evidence, *function.evidence))

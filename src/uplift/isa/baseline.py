@@ -18,7 +18,16 @@ _X86 = {
     "x86-64-v3": ("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "lzcnt", "movbe", "xsave"),
     "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 }
-_ALIASES = {"amd64": "x86-64", "x86-64-v1": "x86-64", "arm64": "armv8-a", "riscv64": "rv64gc"}
+#: Names of Debian's architectures, and of Ubuntu's variants of them.
+_ALIASES = {
+    "amd64": "x86-64",
+    "x86-64-v1": "x86-64",
+    "amd64v2": "x86-64-v2",
+    "amd64v3": "x86-64-v3",
+    "amd64v4": "x86-64-v4",
+    "arm64": "armv8-a",
+    "riscv64": "rv64gc",
+}
 
 
 @lru_cache(maxsize=8)
@@ -48,6 +57,13 @@ def _x86_levels() -> dict[str, frozenset[str]]:
     return found
 
 
+def closed(arch: str, sets: frozenset[str]) -> frozenset[str]:
+    """Add what needs several of the sets at once: the decoder joins their names by ``+``."""
+    from uplift.isa.functions import classes  # noqa: PLC0415 - the decoder's names
+
+    return sets | {name for name in classes(arch).names if sets.issuperset(name.split("+"))}
+
+
 def ladder(arch: str) -> tuple[str, ...]:
     """Return the names of levels, lowest first, of an architecture's main line."""
     return tuple(name for name in _levels(arch) if name.startswith(_LADDERS[arch]))
@@ -75,6 +91,26 @@ def level(arch: str, name: str) -> frozenset[str]:
             f"cannot judge against the baseline {name[:40]!r}",
             f"{arch} has no such level",
             f"name one of {', '.join(known)}",
+        )
+    return found
+
+
+def named(arch: str, name: str) -> frozenset[str] | None:
+    """Return the sets of a level; None where the architecture has none of that name."""
+    return _levels(arch).get(_ALIASES.get(name, name))
+
+
+def architectures(name: str) -> tuple[str, ...]:
+    """Return which architectures have a level of that name.
+
+    :raises UpliftError: none has.
+    """
+    found = tuple(arch for arch in _FILES if _ALIASES.get(name, name) in _levels(arch))
+    if not found:
+        raise UpliftError(
+            f"cannot judge against the baseline {name[:40]!r}",
+            "no architecture has such a level",
+            f"name one of {', '.join([*_ALIASES, *(n for a in _FILES for n in ladder(a))])}",
         )
     return found
 

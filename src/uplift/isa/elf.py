@@ -42,6 +42,7 @@ SYMTAB, NOTES, NOBITS, DYNSYM = 2, 7, 8, 11
 WRITABLE, ALLOCATED, CODE = 1, 2, 4  #: SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR
 MAX_SECTIONS = 1 << 20
 MAX_RELR = 1 << 24  #: relocations a packed table may unpack to
+_LARGEST = 1 << 47  #: bytes of memory that a segment may take: what a process can address
 _TEXT = 4096  #: bytes of a name
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
@@ -148,10 +149,11 @@ class Elf:
     """An ELF file in memory.
 
     :param data: the whole file; only its headers are read at once.
+    :param detached: it is a debug file, whose program headers may speak of another file's bytes.
     :raises UpliftError: it is not of 64 bits, little endian, of a known architecture, or broken.
     """
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, detached: bool = False) -> None:
         self.data = memoryview(data)
         self.size = len(self.data)
         self._check_identity()
@@ -161,9 +163,10 @@ class Elf:
             name = _MACHINES.get(machine, f"number {machine}")
             raise _unsupported(18, f"it is for the machine {name}")
         self.arch = ARCHES[machine]
+        self.entry = _signed(self.entry)
         segment_size, segment_count, section_size, section_count, self._names = counts
         self._check_sizes(segment_size, segment_count, section_size, section_count)
-        self.segments = self._segments(segments, segment_count)
+        self.segments = () if detached else self._segments(segments, segment_count)
         self.sections = self._sections(sections, section_count)
 
     def _check_identity(self) -> None:
@@ -187,9 +190,11 @@ class Elf:
         for index, (kind, flags, offset, address, _, size, memory, _) in enumerate(
             _SEGMENT.iter_unpack(table)
         ):
-            if kind == LOADED and offset + size > self.size:
+            if kind == LOADED and size and offset + size > self.size:
                 at = start + index * _SEGMENT.size
                 raise refused(at, f"a segment of bytes {offset} to {offset + size} of {self.size}")
+            if kind == LOADED and (memory > _LARGEST or size > memory):
+                raise refused(start + index * _SEGMENT.size, f"a segment of {memory} bytes")
             found.append(Segment(kind, flags, offset, _signed(address), size, memory))
         return tuple(found)
 

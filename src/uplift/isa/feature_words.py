@@ -78,14 +78,14 @@ CPUID: Mapping[tuple[int, int, int], Mapping[int, str]] = {
     (7, 1, EDX): _LEAF_7_1_EDX,
     (0x80000001, 0, ECX): _EXTENDED_1_ECX,
 }
-#: OpenSSL's words in order: which answer of CPUID each starts as.
-_OPENSSL = (None, _LEAF_1_ECX, _LEAF_7_EBX, _LEAF_7_ECX, _LEAF_7_EDX, _LEAF_7_1_EAX)
+#: OpenSSL's words in order: which answer of CPUID each starts as; bit 11 of the second says XOP.
+_OPENSSL = (None, {**_LEAF_1_ECX, 11: "xop"}, _LEAF_7_EBX, _LEAF_7_ECX, _LEAF_7_EDX, _LEAF_7_1_EAX)
 
 #: Variables whose layout is known, and variables that hold features in a way not known here.
 KNOWN = frozenset({"__cpu_model", "__cpu_features2", "OPENSSL_ia32cap_P"})
 OPAQUE = frozenset(
     {
-        "_rtld_global_ro", "_rtld_global", "boot_cpu_data", "cpu_data", "OPENSSL_armcap_P",
+        "_rtld_global_ro", "boot_cpu_data", "cpu_data", "OPENSSL_armcap_P",
         "OPENSSL_ppccap_P", "OPENSSL_riscvcap_P", "OPENSSL_s390xcap_P", "__aarch64_cpu_features",
         "__aarch64_have_lse_atomics", "__riscv_feature_bits", "internal/cpu.X86",
         "internal/cpu.ARM64", "runtime.x86HasPOPCNT", "runtime.x86HasSSE41", "runtime.x86HasFMA",
@@ -93,6 +93,8 @@ OPAQUE = frozenset(
         "_dl_x86_cpu_features", "_dl_hwcap", "_dl_hwcap2", "system_cpucaps", "cpu_hwcaps",
     }
 )  # fmt: skip
+#: Of these, what holds much else: only resolvers read features there.
+MIXED = frozenset({"_rtld_global_ro"})
 #: Functions that answer what the processor can do: a pointer to words, or words.
 POINTS = frozenset(
     {"_dl_x86_get_cpu_features", "__x86_get_cpu_features", "__get_cpu_features",

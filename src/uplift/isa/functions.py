@@ -21,14 +21,9 @@ from uplift.isa import decoder
 from uplift.isa.elf import ALLOCATED, CODE, CODE_SEGMENT, NOBITS, Elf, Ints, Pointers
 from uplift.isa.frames import Frames
 from uplift.isa.model import Confidence
+from uplift.isa.range_rows import ADDRESS, BAD_ROW, BRANCH, CALL, EXTENT, JUMP, REFERENCE, ROW
 from uplift.isa.symbols import Names
 
-ROW = np.dtype([("range", "<i4"), ("class", "<i4"), ("first", "<i8"), ("count", "<i8")])
-BAD = np.dtype([("range", "<i4"), ("pad", "<i4"), ("first", "<i8"), ("count", "<i8")])
-REFERENCE = np.dtype([("range", "<i4"), ("kind", "<i4"), ("at", "<i8"), ("target", "<i8")])
-EXTENT = np.dtype([("start", "<i8"), ("end", "<i8")])
-CALL, JUMP, BRANCH, ADDRESS, LOAD, STORE = 1, 2, 3, 4, 5, 6
-CALL_MEMORY, JUMP_MEMORY, IDENTITY, INDIRECT, FLAG_TEST = 7, 8, 9, 10, 11
 FROM_FRAMES, FROM_NAMES, WALKED, REMAINDER = 0, 1, 2, 3  #: how a range was found
 CONFIDENCE = (Confidence.FDE, Confidence.REACHED, Confidence.REACHED, Confidence.UNREACHED)
 BASE = "base"
@@ -41,31 +36,40 @@ _PLT = (".plt", ".iplt")
 class Classes:
     """What the decoder's class numbers mean.
 
-    :param names: of instruction sets; ``set_of`` holds an index into it for each class.
+    :param names: of instruction sets; ``members`` holds indexes into it.
+    :param first: where each class's sets begin in ``members``; an instruction may need several.
     :param counts: whether a class is above the base and harmful where its set is missing.
     """
 
     names: tuple[str, ...]
-    set_of: npt.NDArray[np.int64]
+    members: Ints
+    first: Ints
     counts: npt.NDArray[np.bool_]
+
+    def expanded(self, group: Ints) -> tuple[Ints, Ints]:
+        """Return one row for each set that each class needs: row of ``group``, and set."""
+        sizes = np.diff(self.first)[group]
+        row = np.repeat(np.arange(len(group)), sizes)
+        inner = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return row, self.members[self.first[group][row] + inner]
 
 
 @lru_cache(maxsize=8)
 def classes(arch: str) -> Classes:
-    """Return what class numbers mean for an architecture."""
+    """Return what class numbers mean for an architecture; ``aes+avx`` needs both sets."""
     path = files("uplift.isa") / "data" / f"{_FILES[arch]}-classes.csv"
     lines = (line for line in path.read_text("utf-8").splitlines() if not line.startswith("#"))
-    rows = sorted(
-        (int(row["id"]), row["set"], row["benign"] not in ("", "0"))
-        for row in csv.DictReader(lines)
-    )
-    names = tuple(dict.fromkeys(name for _, name, _ in rows))
+    rows = {int(row["id"]): row for row in csv.DictReader(lines)}
+    needs = [tuple(rows[number]["set"].split("+")) for number in range(len(rows))]
+    names = tuple(dict.fromkeys(name for each in needs for name in each))
     index = {name: number for number, name in enumerate(names)}
-    set_of = np.zeros(rows[-1][0] + 1, np.int64)
-    counts = np.zeros(rows[-1][0] + 1, np.bool_)
-    for number, name, benign in rows:
-        set_of[number], counts[number] = index[name], name != BASE and not benign
-    return Classes(names, set_of, counts)
+    harmful = [rows[n]["benign"] == "0" and needs[n] != (BASE,) for n in range(len(rows))]
+    return Classes(
+        names,
+        np.array([index[name] for each in needs for name in each], np.int64),
+        np.cumsum([0, *(len(each) for each in needs)]),
+        np.array(harmful, np.bool_),
+    )
 
 
 @dataclass(frozen=True)
@@ -224,7 +228,7 @@ def count(arch: str, code: Sequence[Part], found: Ranges) -> Hits:
         part["range"] += piece.start
         rows.append(part)
         instructions += decoded
-        undecodable += int(np.frombuffer(bad, BAD)["count"].sum())
+        undecodable += int(np.frombuffer(bad, BAD_ROW)["count"].sum())
     return _by_set(table, rows, instructions, undecodable)
 
 
@@ -232,7 +236,9 @@ def _by_set(
     table: Classes, parts_of: list[npt.NDArray[Any]], instructions: int, undecodable: int
 ) -> Hits:
     rows = np.concatenate(parts_of) if parts_of else np.empty(0, ROW)
-    key = rows["range"].astype(np.int64) * len(table.names) + table.set_of[rows["class"]]
+    at, which_set = table.expanded(rows["class"].astype(np.int64))
+    rows = rows[at]
+    key = rows["range"].astype(np.int64) * len(table.names) + which_set
     keys, inverse = np.unique(key, return_inverse=True)
     first = np.full(len(keys), np.iinfo(np.int64).max)
     np.minimum.at(first, inverse, rows["first"])

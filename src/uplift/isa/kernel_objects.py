@@ -23,6 +23,7 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _RELA = np.dtype([("place", "<i8"), ("kind", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 _SYMBOL_VALUE = 8
 _X86_RELATIVE, _X86_WORD, _X86_LOW = (2, 4), (1,), (10, 11)
+_MAX_SECTION = 1 << 31
 _MODULE_BASE = 0x100000
 _MACHINES = {"aarch64": 183, "riscv64": 243}
 
@@ -119,7 +120,7 @@ def _place_sections(elf: Elf, image: bytearray) -> dict[int, int]:
         at = -(-at // align) * align
         bases[section.index] = at
         struct.pack_into("<Q", image, table + section.index * _SECTION.size + 16, at)
-        at += min(section.size, 1 << 31)
+        at += min(section.size, _MAX_SECTION)
     return bases
 
 
@@ -131,7 +132,12 @@ def _place_symbols(elf: Elf, image: bytearray, bases: dict[int, int]) -> tuple[A
     home = np.zeros(max(65536, len(elf.sections) + 1), np.int64)
     for index, base in bases.items():
         home[index] = base
-    end = max([_MODULE_BASE, *(bases[s.index] + s.size for s in elf.sections if s.index in bases)])
+    end = max(
+        [
+            _MODULE_BASE,
+            *(bases[s.index] + min(s.size, _MAX_SECTION) for s in elf.sections if s.index in bases),
+        ]
+    )
     values = symbols.value + home[symbols.section]
     outside = symbols.section == 0
     values[outside] = (end + 0xFFF & ~0xFFF) + 64 * np.arange(int(outside.sum()))
@@ -173,9 +179,10 @@ def _add_segments(elf: Elf, image: bytearray, bases: dict[int, int]) -> None:
         if section.index in bases and section.size:
             flags = 4 | (1 if section.flags & 4 else 0) | (2 if section.flags & 1 else 0)
             size = 0 if section.kind == NOBITS else section.size
+            memory = min(section.size, _MAX_SECTION)
             base = bases[section.index]
             table += _SEGMENT.pack(
-                1, flags, section.offset, base, base, size, section.size, section.align
+                1, flags, section.offset, base, base, size, memory, section.align
             )
     count = len(table) // _SEGMENT.size
     if count >= 0xFFFF:

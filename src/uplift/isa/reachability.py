@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from uplift.isa.elf import CODE_SEGMENT, Elf, Ints, Pointers
-from uplift.isa.functions import (
+from uplift.isa.functions import Ranges, References, sections_of_data
+from uplift.isa.range_rows import (
     ADDRESS,
     BRANCH,
     CALL,
@@ -25,9 +26,6 @@ from uplift.isa.functions import (
     JUMP_MEMORY,
     LOAD,
     STORE,
-    Ranges,
-    References,
-    sections_of_data,
 )
 from uplift.isa.symbols import Names
 
@@ -35,12 +33,13 @@ Bools = npt.NDArray[np.bool_]
 _SLOT_KINDS = (LOAD, CALL_MEMORY, JUMP_MEMORY)
 #: Functions that list variants and never call one: glibc's, for its own tests.
 _ONLY_LISTS = frozenset({b"__libc_ifunc_impl_list"})
+_RECORD = 40  #: bytes before a function that allows an entry of a table
 _ABSOLUTE = 2  #: ET_EXEC: pointers stand in place, with no relocation
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Directed edges in columns; ``by_code`` where code itself names the function."""
+    """Directed edges in columns; ``by_code`` where code itself calls the function."""
 
     source: Ints
     target: Ints
@@ -155,24 +154,35 @@ class Places:
         by_slot = stub | np.isin(kind, _SLOT_KINDS)
         pointed, there = self.pointed(slots)
         direct = ~by_slot | (kind == LOAD)
-        parts = [
-            self._edges(source[direct], target[direct]),
-            self._edges(source[by_slot & there], pointed[by_slot & there]),
-        ]
-        return parts[0].joined(parts[1])
+        calls = direct & flow
+        taken = direct & ~flow
+        return (
+            self._edges(source[calls], target[calls], is_call=True)
+            .joined(self._edges(source[taken], target[taken], is_call=False))
+            .joined(self._edges(source[by_slot & there], pointed[by_slot & there], is_call=True))
+        )
 
-    def _edges(self, source: Ints, target: Ints) -> Edges:
+    def _edges(self, source: Ints, target: Ints, is_call: bool) -> Edges:
         node = self.node(target)
         keep = (node >= 0) & (node != source)
         key = np.unique(source[keep] * (self.nodes + 1) + node[keep])
         start, end = np.divmod(key, self.nodes + 1)
-        return Edges(start, end, end < self.functions)
+        return Edges(start, end, (end < self.functions) & is_call)
+
+    @cached_property
+    def pointer_nodes(self) -> tuple[Ints, Ints]:
+        """For each pointer the node it lies in and the one it leads to; -1 for none."""
+        return self.node(self.pointers.place), self.node(self.pointers.target)
 
     @cached_property
     def pointer_edges(self) -> Edges:
         """The edges from regions of data to what their pointers lead to."""
-        source, target = self.node(self.pointers.place), self.node(self.pointers.target)
-        keep = (source >= self.functions) & (target >= 0) & (source != target)
+        return self.edges_of_pointers(np.ones(len(self.pointers.place), np.bool_))
+
+    def edges_of_pointers(self, kept: Bools) -> Edges:
+        """Return the edges that some of the pointers make."""
+        source, target = self.pointer_nodes
+        keep = kept & (source >= self.functions) & (target >= 0) & (source != target)
         return Edges(source[keep], target[keep], np.zeros(int(keep.sum()), np.bool_))
 
     @cached_property
@@ -206,6 +216,35 @@ def _with_absolute(elf: Elf, found: Ranges) -> Pointers:
     return Pointers(place[order], target[order], symbol[order], resolver[order])
 
 
+class Records:
+    """Tables in data whose entries name, beside what they offer, a function that allows it.
+
+    OpenSSL's providers list algorithms so: ``OSSL_ALGORITHM_CAPABLE`` of
+    ``providers/common/include/prov/provider_util.h``.
+    """
+
+    def __init__(self, places: Places, edges: Edges | None = None) -> None:
+        self.places = places
+        self.edges = places.pointer_edges if edges is None else edges
+
+    def without_refused(self, refusing: Ints) -> Records:
+        """Leave out what stands, in its entry, before a function that says no."""
+        places = self.places
+        place, target = places.pointers.place, places.pointers.target
+        says_no = np.isin(target, refusing)
+        if not says_no.any():
+            return self
+        _, node = places.pointer_nodes
+        is_code = (node >= 0) & (node < places.functions)
+        keep = np.ones(len(place), np.bool_)
+        for index in np.flatnonzero(says_no).tolist():
+            at = index - 1
+            while at >= 0 and not is_code[at] and place[index] - place[at] <= _RECORD:
+                keep[at] = False
+                at -= 1
+        return Records(places, places.edges_of_pointers(keep))
+
+
 def closure(edges: Edges, roots: Ints, nodes: int) -> Bools:
     """Return which nodes can be reached from ``roots``."""
     order = np.argsort(edges.source, kind="stable")
@@ -237,21 +276,23 @@ class Reached:
     somewhere: Bools
 
 
-def reached(places: Places, pruned: Edges, roots: Ints, lonely: Ints) -> Reached:
+def reached(places: Places, pruned: Edges, pointers: Edges, starts: tuple[Ints, Ints]) -> Reached:
     """Say what runs.
 
     :param pruned: the edges of code that are left on the machines in question.
-    :param roots: functions that others can call, or that run at start.
-    :param lonely: nodes that nothing leads to.
+    :param pointers: the edges of data that are left there.
+    :param starts: functions that others can call, or that run at start; nodes that nothing was
+        seen to lead to.
     """
-    pointers, nodes = places.pointer_edges, places.nodes
+    nodes = places.nodes
+    roots, lonely = starts
     kept = pruned.by_code
     code = Edges(pruned.source[kept], pruned.target[kept], kept[kept])
     both = np.concatenate([roots, lonely])
     return Reached(
         closure(code, roots, nodes),
         closure(pruned.joined(pointers), both, nodes),
-        closure(places.code_edges.joined(pointers), both, nodes),
+        closure(places.code_edges.joined(places.pointer_edges), both, nodes),
     )
 
 

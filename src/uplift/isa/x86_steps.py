@@ -141,6 +141,8 @@ class _Reader:
             return self._bit_test(op)
         if op == 0x0B:
             return self._step("end")
+        if op == 0x1E and 0xF3 in self.prefixes and self.code[self.place] & 0xF8 == 0xC8:
+            return self._step("rdssp", ("r", self.code[self.place] & 7 | (self.rex & 1) << 3))
         if op == 0xAF or op in _REG:
             return self._modrm("clobber", 1, reverse=True)
         if op == 0x7E:

@@ -19,7 +19,7 @@ from uplift.lab import process
 UNPACK_SECONDS = 120
 _FETCH_SECONDS = 300
 _DOWNLOAD_SECONDS = 3600
-_INSTALL_LINE = re.compile(r"Inst (\S+) \((\S+) ")
+_INSTALL_LINE = re.compile(r"Inst (\S+) (?:\[\S+\] )?\((\S+) ")
 _NO_RECOMMENDS = ("install", "--simulate", "--no-install-recommends", "--")
 
 
@@ -96,6 +96,28 @@ class Apt:
         """Fetch packages into ``to``; apt checks their digests."""
         self._run("apt-get", ["download", "--", *packages], to, _DOWNLOAD_SECONDS)
         return sorted(to.glob("*.deb"))
+
+    def simulate(self, words: Sequence[str]) -> list[tuple[str, str]]:
+        """Return (name, version) of everything that an ``apt-get`` command would install."""
+        return _INSTALL_LINE.findall(self._run("apt-get", ["--simulate", *words]))
+
+    def stanzas(self, command: str, names: Sequence[str]) -> str:
+        """Return what ``apt-cache show`` or ``showsrc`` tells of packages."""
+        return self._run("apt-cache", [command, *names])
+
+    def download_source(self, package: str, to: Path) -> Path:
+        """Fetch a source package into ``to``; apt checks digests. Return its description."""
+        words = ["source", "--download-only", "--only-source", "--", package]
+        self._run("apt-get", words, to, _DOWNLOAD_SECONDS)
+        return next(iter(sorted(to.glob("*.dsc"))))
+
+    def take_as_installed(self, status: bytes) -> None:
+        """Let apt choose as if a root's packages were installed.
+
+        :param status: dpkg's status file there.
+        """
+        self._update()
+        (self._root / "status").write_bytes(status)
 
     def _run(
         self, program: str, words: Iterable[str], cwd: Path | None = None, seconds: float = 0

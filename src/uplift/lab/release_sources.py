@@ -68,12 +68,18 @@ def archives(listing: str) -> tuple[Archive, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def machine_suites(known: Sequence[Archive]) -> tuple[str, ...]:
+    """Return the suites of the distribution that the machine's apt uses."""
+    return tuple(dict.fromkeys(a.suite for a in known if _is_distribution(a, known)))
+
+
 def sources(
     suites: Sequence[str],
     arch: str,
     known: Sequence[Archive],
     mirror: str = "",
     keyrings: Iterable[Path] = KEYRINGS,
+    kinds: str = "deb",
 ) -> apt.Sources:
     """Return apt's sources for ``suites``.
 
@@ -81,6 +87,7 @@ def sources(
     :param known: the machine's own archives.
     :param mirror: the URI of an archive; empty: the machine's own.
     :param keyrings: whose keys sign the archive; those that exist are used.
+    :param kinds: ``deb``, or ``deb deb-src`` for source packages, too.
     :raises TargetError: a suite or the mirror is no name or URI, or the machine has no archive.
     """
     for suite in suites:
@@ -89,7 +96,8 @@ def sources(
         _check(mirror, _URI, "mirror")
     signed = " ".join(str(path) for path in keyrings if path.is_file())
     entries = (_entry(suite, arch, known, mirror, signed) for suite in suites)
-    return apt.Sources("\n".join(entries), tuple(suites))
+    text = "\n".join(entry.replace("Types: deb\n", f"Types: {kinds}\n") for entry in entries)
+    return apt.Sources(text, tuple(suites))
 
 
 def _check(word: str, pattern: re.Pattern[str], what: str) -> None:

@@ -20,6 +20,8 @@ from uplift.resolve.model import Resolution, Verdict
 
 SCHEMA = "uplift-explain/1"
 
+_NEAR = 3  #: lines: an answer follows the name of what it is about
+_OPENING_TAG = re.compile(r"<[\w:.-]+[^<>]*>")
 _EXCERPT = 110
 _CPUID_FACT = re.compile(r"(?:kvm\.)?cpuid\.(?P<leaf>[0-9a-f]+)\.(?P<subleaf>[0-9a-f]+)\.e[abcd]x")
 
@@ -90,7 +92,7 @@ def _evidence_lines(evidence: Sequence[Evidence], snapshot: Snapshot) -> Iterato
     captures: dict[str, list[Evidence]] = {}
     for piece in dict.fromkeys(evidence):
         captures.setdefault(piece.capture, []).append(piece)
-        if piece.capture in snapshot.captures:
+        if piece.capture in snapshot.captures and snapshot.captures[piece.capture].usable:
             yield f"fact           {safe(piece.fact)} {_value(piece)}"
     for name, pieces in captures.items():
         if name in snapshot.captures:
@@ -119,12 +121,37 @@ def _excerpt(capture: Capture, piece: Evidence) -> str:
     """Return the line of the capture that speaks of the fact, as far as text can tell."""
     if not capture.usable:
         return safe(capture.detail)
-    wanted = _whole_word(piece.word) if piece.word else _spoken_of(piece.fact)
-    for line in capture.text[: 1 << 20].splitlines() if wanted else ():
-        found = wanted.search(line) if wanted else None
-        if found:
-            return _cut(safe(line), max(0, found.start() - _EXCERPT // 2))
-    return ""
+    spoken = _spoken_of(piece.fact)
+    wanted = spoken
+    if piece.word:
+        wanted = _whole_word(piece.word) if piece.value else _label(piece.fact)
+    lines = capture.text[: 1 << 20].splitlines()
+    found = _nearest(lines, wanted, spoken) if wanted else None
+    if found is None:
+        return ""
+    at, start = found
+    line = lines[at]
+    if _OPENING_TAG.fullmatch(line.strip()) and at + 1 < len(lines):
+        line = f"{line.strip()} {lines[at + 1].strip()}"
+    line = " ".join(line.split("\t")).strip()
+    return _cut(safe(line), max(0, start - _EXCERPT // 2))
+
+
+def _nearest(
+    lines: Sequence[str], wanted: re.Pattern[str], spoken: re.Pattern[str] | None
+) -> tuple[int, int] | None:
+    """Return where ``wanted`` stands first, best below the words that the fact is named after."""
+    first = None
+    named = -_NEAR
+    for at, line in enumerate(lines):
+        if spoken and spoken.search(line):
+            named = at
+        found = wanted.search(line)
+        if found and at - named < _NEAR:
+            return at, found.start()
+        if found and first is None:
+            first = at, found.start()
+    return first
 
 
 def _cut(text: str, start: int) -> str:
@@ -142,9 +169,15 @@ def _spoken_of(fact: str) -> re.Pattern[str] | None:
     cpuid = _CPUID_FACT.fullmatch(fact)
     if cpuid:
         leaf, subleaf = cpuid["leaf"].zfill(8), cpuid["subleaf"]
-        return re.compile(rf"{leaf}\b(?!.*\[SL (?!0*{subleaf}\])).*?(?:0x0*{subleaf}:|:)", re.I)
+        return re.compile(rf"{leaf}(?: +0x0*{subleaf})?:(?!.*\[SL (?!0*{subleaf}\]))", re.I)
     word = fact.rpartition(".")[2]
     return _whole_word(word) if len(word) > 2 else None
+
+
+def _label(fact: str) -> re.Pattern[str]:
+    """Return what a list that lacks a word is headed by: ``flags :`` or ``<mig_mode>``."""
+    name = re.escape(fact.rpartition(".")[2])
+    return re.compile(rf"<{name}>|\b{name}\s*[:=]", re.I)
 
 
 def _print_stop(resolution: Resolution, console: Console, marks: Marks) -> None:

@@ -1,0 +1,148 @@
+"""Audits of many files at once, in the order in which they were asked for."""
+
+from __future__ import annotations
+
+import mmap
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from uplift.errors import UpliftError
+from uplift.isa import baseline
+from uplift.isa.audit import audit
+from uplift.isa.elf import Elf
+from uplift.isa.file_list import Wanted, machine
+from uplift.isa.model import FileAudit
+from uplift.isa.notes import identity
+from uplift.isa.symbols import debug_path
+
+_AHEAD = 64  #: files that are on their way at once
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each file.
+
+    :param baseline: a level; files of architectures without it are not judged.
+    :param debug: a detached debug file, or a directory with ``.build-id/``.
+    """
+
+    baseline: str = ""
+    debug: str = ""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that could not be audited."""
+
+    path: str
+    problem: str
+    cause: str
+    fix: str
+
+
+Answer = FileAudit | Refused
+
+
+def answer(wanted: Wanted, question: Question) -> Answer:
+    """Audit one file; what is wrong with it is an answer, too."""
+    try:
+        return audit(
+            wanted.source,
+            baseline=_baseline(wanted, question.baseline),
+            debug=debug_for(wanted.source, question.debug),
+            path=wanted.path,
+        )
+    except UpliftError as error:
+        return Refused(wanted.path, error.problem, error.cause, error.fix)
+    except MemoryError:
+        return Refused(
+            wanted.path,
+            f"cannot audit {wanted.path!r}",
+            "there is not enough memory",
+            "audit it alone, with --jobs 1",
+        )
+
+
+def _baseline(wanted: Wanted, level: str) -> str | None:
+    """Return the level that the file is judged against; none where it is another architecture's."""
+    if not level:
+        return None
+    try:
+        with wanted.source.open("rb") as stream:
+            arch = machine(stream.read(20))
+    except OSError:
+        return level  # the audit says what is wrong
+    return level if not arch or arch in baseline.architectures(level) else None
+
+
+def debug_for(path: Path, debug: str) -> Path | None:
+    """Return a file's detached debug file: the one named, or its own in a directory of them."""
+    if not debug:
+        return None
+    if not Path(debug).is_dir():
+        return Path(debug)
+    build_id = _build_id(path)
+    found = debug_path(build_id, Path(debug)) if build_id else None
+    return found if found is not None and found.is_file() else None
+
+
+def _build_id(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
+        return identity(Elf(data)).build_id
+    except (OSError, ValueError, UpliftError):
+        return ""
+
+
+def audit_all(
+    files: Iterable[Wanted], question: Question, executor: Executor | None = None
+) -> Iterator[Answer]:
+    """Audit files one after the other, or with ``executor``; answers come in the files' order.
+
+    A worker that dies costs the file it died of, and no other.
+    """
+    if executor is None:
+        yield from (answer(wanted, question) for wanted in files)
+        return
+    waiting: deque[tuple[Wanted, Future[Answer] | None]] = deque()
+    for wanted in files:
+        waiting.append((wanted, _submitted(executor, wanted, question)))
+        if len(waiting) >= _AHEAD:
+            yield _result(*waiting.popleft(), question)
+    while waiting:
+        yield _result(*waiting.popleft(), question)
+
+
+def _submitted(executor: Executor, wanted: Wanted, question: Question) -> Future[Answer] | None:
+    try:
+        return executor.submit(answer, wanted, question)
+    except BrokenProcessPool:
+        return None
+
+
+def _result(wanted: Wanted, future: Future[Answer] | None, question: Question) -> Answer:
+    if future is not None:
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            pass
+    return _alone(wanted, question)
+
+
+def _alone(wanted: Wanted, question: Question) -> Answer:
+    """Audit a file in a process of its own, after the shared ones died of one file."""
+    with ProcessPoolExecutor(1) as executor:
+        try:
+            return executor.submit(answer, wanted, question).result()
+        except BrokenProcessPool:
+            return Refused(
+                wanted.path,
+                f"cannot audit {wanted.path!r}",
+                "the process that audited it died: it may have been out of memory",
+                "audit it alone, with --jobs 1, where there is more memory",
+            )

@@ -1,0 +1,8 @@
+/* The user can overrule the test. */
+#include "kernel.h"
+int main(int argc, char **argv)
+{
+    int use = argc > 1 || __builtin_cpu_supports("avx2");
+    printf("%d\n", use ? wide(argc) : plain(argc));
+    return 0;
+}
