@@ -136,6 +136,10 @@ class Prerequisites:
         self._limits = limits or Limits()
         self._candidates: dict[tuple[str, str], list[Candidate]] = {}
 
+    def __contains__(self, sha: str) -> bool:
+        """Whether the target lacks a commit and those to be picked have it in their history."""
+        return sha in self._history.order and sha not in self._present
+
     def of(self, sha: str, onto: str) -> Needs:
         """Find what ``sha`` needs on the tree ``onto``."""
         picked = self._picker.pick(onto, sha)
@@ -180,7 +184,7 @@ class Prerequisites:
         return [
             sha
             for sha in self._repaired(picked.sha)
-            if sha in order and sha not in self._present and order[sha] < order.get(picked.sha, 0)
+            if sha in self and order[sha] < order.get(picked.sha, 0)
         ]
 
     def distance(self, regions: Mapping[str, Sequence[Region]]) -> float:
