@@ -5,10 +5,11 @@
 
 Each case is a commit that conflicts where its branch left upstream, and merges at the place where
 its maintainers put it; the truth is the smallest set of backports in between that makes it merge.
-Beside the plan, in the same run: blame of the lines that the commit touches (with 1 and 3 lines of
-context), and blame followed on (what git-deps does). Printed for each: how many cases find all that
-is needed (*sufficient*: the series merges), find just the smallest set, recall, precision, and the
-time of one case.
+The truth knows of text only, so the plan is made without looking for names that the branch lacks;
+*with names* is the same plan with them. Beside it, in the same run: blame of the lines that the
+commit touches (with 1 and 3 lines of context), and blame followed on (what git-deps does). Printed
+for each: how many cases find all that is needed (*sufficient*: the series merges), find just the
+smallest set, recall, precision, and the time of one case.
 """
 
 from __future__ import annotations
@@ -112,10 +113,10 @@ def applies(workspace: Workspace, case: Case, shas: set[str]) -> bool:
 
 
 def planned(
-    workspace: Workspace, index: Index, case: Case, upstream: str
+    workspace: Workspace, index: Index, case: Case, upstream: str, *, symbols: bool = False
 ) -> tuple[set[str], bool, bool]:
     """Return the prerequisites of the plan, whether it applies, and whether each prefix does."""
-    options = Options(follow_ups=False)
+    options = Options(follow_ups=False, symbols=symbols)
     made = plan(workspace, index, case.backport.fork, [case.backport.upstream], upstream, options)
     got = {commit.sha for commit in made.series if commit.role is Role.PREREQUISITE}
     shas = [commit.sha for commit in made.series]
@@ -145,13 +146,17 @@ def main() -> int:
         }
         for case in cases:
             needed = set(case.needed)
-            began = time.perf_counter()
-            got, whole, prefixes = planned(workspace, index, case, arguments.upstream)
-            seconds = time.perf_counter() - began
-            scores.setdefault("plan", Score()).add(needed, got, whole, seconds)
-            broken += not prefixes
-            if arguments.show and (got != needed or not whole):
-                print(json.dumps([case.backport.upstream, sorted(needed), sorted(got), whole]))
+            for name, symbols in (("plan", False), ("plan with names", True)):
+                began = time.perf_counter()
+                got, whole, prefixes = planned(
+                    workspace, index, case, arguments.upstream, symbols=symbols
+                )
+                seconds = time.perf_counter() - began
+                scores.setdefault(name, Score()).add(needed, got, whole, seconds)
+                broken += not prefixes
+                if arguments.show and (got != needed or not whole):
+                    told = [name, case.backport.upstream, sorted(needed), sorted(got), whole]
+                    print(json.dumps(told))
             for name, method in methods.items():
                 began = time.perf_counter()
                 got = method(case.backport.upstream, case.backport.fork)

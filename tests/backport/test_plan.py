@@ -180,3 +180,36 @@ def test_the_users_repository_is_as_it_was(upstream: Upstream) -> None:
     upstream.plan(wanted)
     after = upstream.repository.run("count-objects", "-v"), upstream.repository.run("status")
     assert before == after
+
+
+def test_a_needed_commit_that_lifts_no_conflict_by_itself_is_found(upstream: Upstream) -> None:
+    """Of four lines that a change rests on, two commits brought two each."""
+    first = text(at10="ten\nten and a half\n")
+    second = first.replace("ten and a half\n", "ten and a half\neleven\neleven and a half\n")
+    chain = [upstream.commit("a: ten", a_c=first), upstream.commit("a: eleven", a_c=second)]
+    last = second.replace("ten and a half\neleven\n", "ten and a third\ntwelve\n")
+    wanted = upstream.commit("a: twelve", a_c=last)
+    assert [sha for sha, _ in roles(upstream.plan(wanted))] == [*chain, wanted]
+
+
+def test_a_line_that_a_later_commit_wrote_elsewhere_is_traced_to_the_earlier(
+    upstream: Upstream,
+) -> None:
+    needed = upstream.commit("a: reset the pin", a_c=text(at9="reset the pin"))
+    upstream.commit("a: once more", a_c=text(at9="reset the pin", at30="reset the pin"))
+    wanted = upstream.commit("a: hold", a_c=text(at9="hold the pin", at30="reset the pin"))
+    assert [sha for sha, _ in roles(upstream.plan(wanted))] == [needed, wanted]
+
+
+def test_what_a_commit_says_it_fixes_is_tried_first(upstream: Upstream) -> None:
+    body = text(at9="reset the pin")
+    fixed = upstream.commit("a: reset", a_c=body)
+    for number in range(6):
+        body = body.replace(f"line {20 + 2 * number}\n", "reset the pin\n")
+        upstream.commit(f"a: again {number}", a_c=body)
+    wanted = upstream.commit(
+        f'a: hold\n\nFixes: {fixed[:12]} ("a: reset")',
+        a_c=body.replace("reset the pin\n", "hold the pin\n", 1),
+    )
+    planned = upstream.plan(wanted)
+    assert [sha for sha, _ in roles(planned)] == [fixed, wanted]

@@ -149,6 +149,24 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class MissingSymbol:
+    """A name that a commit of a series uses, that upstream has and the target has not.
+
+    :param kind: ``function`` (or macro), ``member``, ``constant``, ``type`` or ``header``.
+    :param commit: the first of the series that uses it, in the file ``path``.
+    :param defined_in: upstream's file that defines it.
+    :param brought_by: the upstream commit that brought it; empty where that is not certain.
+    """
+
+    name: str
+    kind: str
+    commit: str
+    path: str
+    defined_in: str
+    brought_by: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """A series in an order in which it applies.
 
@@ -166,5 +184,5 @@ class Plan:
     tree: str
     present: tuple[Presence, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
-    symbols: tuple[str, ...] = ()
+    symbols: tuple[MissingSymbol, ...] = ()
     notes: tuple[str, ...] = ()

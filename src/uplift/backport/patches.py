@@ -119,6 +119,17 @@ def changed_lines(workspace: Workspace, shas: Sequence[str]) -> dict[str, tuple[
     return {sha: tuple(shown.lines) for sha, shown in _read(workspace, shas, _Shown)}
 
 
+def file_lines(
+    workspace: Workspace, shas: Sequence[str]
+) -> Iterator[tuple[str, dict[str, tuple[str, ...]]]]:
+    """Yield of each commit the changed lines of its files as text, ``+`` or ``-`` first.
+
+    A file that goes, or whose name git has to quote, is left out.
+    """
+    for sha, shown in _read(workspace, shas, _ShownByFile):
+        yield sha, shown.files
+
+
 def added_lines(
     workspace: Workspace, shas: Sequence[str]
 ) -> Iterator[tuple[str, dict[bytes, tuple[bytes, ...]]]]:
@@ -201,8 +212,28 @@ class _Shown:
 
     def take(self, section: bytes) -> None:
         """Add one file."""
-        for line in _CHANGED.findall(_parts(section)[1]):
-            self.lines.append(line.decode("utf-8", "replace").rstrip("\r"))
+        self.lines += _changed_text(_parts(section)[1])
+
+
+class _ShownByFile:
+    """Takes the sections of one commit's patch and keeps the changed lines of each file."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[str, ...]] = {}
+        self.cut_short = False
+
+    def take(self, section: bytes) -> None:
+        """Add one file."""
+        head, hunks = _parts(section)
+        named = _NEW_NAME.search(head)
+        if named and hunks:
+            path = named[1].decode("utf-8", "surrogateescape")
+            self.files[path] = tuple(_changed_text(hunks))
+
+
+def _changed_text(hunks: bytes) -> Iterator[str]:
+    for line in _CHANGED.findall(hunks):
+        yield line.decode("utf-8", "replace").rstrip("\r")
 
 
 class _Files:
@@ -221,7 +252,7 @@ class _Files:
             self.added[named[1]] = tuple(line for line in lines if _TELLING.search(line))
 
 
-_Taken = TypeVar("_Taken", _Made, _Shown, _Files)
+_Taken = TypeVar("_Taken", _Made, _Shown, _ShownByFile, _Files)
 
 
 def _read(

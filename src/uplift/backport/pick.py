@@ -135,13 +135,26 @@ class Picker:
 
     def regions(self, onto: str, sha: str) -> dict[str, tuple[Region, ...]]:
         """Return where a pick conflicts inside files, with the lines of all three sides."""
-        picked = self.pick(onto, sha)
-        trees = self.trees_of(sha)
-        merge = Merge(trees.base, picked.onto, trees.tree)
-        answer = self._merge_trees(self._rules_of(merge.ours), [merge], _WITH_BASE)[0]
+        return self.regions_all([(onto, sha)])[0]
+
+    def regions_all(
+        self, pairs: Sequence[tuple[str, str]]
+    ) -> tuple[dict[str, tuple[Region, ...]], ...]:
+        """Return what :meth:`regions` does for many picks, from one git process."""
+        merges = [
+            Merge(trees.base, picked.onto, trees.tree)
+            for picked in self.pick_all(pairs)
+            for trees in (self.trees_of(picked.sha),)
+        ]
+        answers: dict[Merge, MergeAnswer | str] = {}
+        for rules, group in self._by_rules(merges).items():
+            answers |= zip(group, self._merge_trees(rules, group, _WITH_BASE), strict=True)
+        return tuple(self._regions_in(merge, answers[merge]) for merge in merges)
+
+    def _regions_in(self, merge: Merge, answer: MergeAnswer | str) -> dict[str, tuple[Region, ...]]:
+        found: dict[str, tuple[Region, ...]] = {}
         if isinstance(answer, str):
-            return {}
-        found = {}
+            return found
         for clash in answer.clashes:
             content = self._content(answer.tree, clash.path)
             found[clash.path] = tuple(regions(content, *self._made_up(merge)))

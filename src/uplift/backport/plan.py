@@ -5,31 +5,36 @@ Everything happens on trees in a quarantine: no work tree, index or ref is touch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
+from uplift.backport.draft import Draft
 from uplift.backport.follow_ups import FollowUp, FollowUpKind, follow_ups
 from uplift.backport.index import Index
 from uplift.backport.model import (
-    Alternative,
-    Conflict,
+    MissingSymbol,
     Plan,
     PlannedCommit,
     Presence,
+    ReferenceKind,
     Role,
     State,
 )
 from uplift.backport.path_history import PathHistory
 from uplift.backport.pick import Picker, picking
-from uplift.backport.prerequisites import Limits, Need, Prerequisites
+from uplift.backport.prerequisites import Limits, Prerequisites
 from uplift.backport.presence import Options as Looking
 from uplift.backport.presence import presences
 from uplift.backport.reachable import listed, unreachable
+from uplift.backport.symbols import lacking, only_certain
 from uplift.backport.trailers import PROVENANCE
 from uplift.lab.git import Workspace
 
-_ROUNDS = 3  #: how often what was added is itself looked at for fixes
+_ROUNDS = 3  #: how often what was added is itself looked at for names that it uses
+_MOST_FOR_SYMBOLS = 8  #: commits that one round may add
 _HAS = frozenset({State.PRESENT})
+_FIXES = ReferenceKind.FIXES
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,14 @@ class Options:
     """What a plan takes along.
 
     :param follow_ups: fixes and reverts of what is picked, where upstream has them.
-    :param prerequisites: commits that lift a conflict.
+    :param prerequisites: commits that lift a conflict, or bring a name that others use.
+    :param symbols: look for names that the target lacks.
     :param limits: how long and how far prerequisites are sought, for one commit.
     """
 
     follow_ups: bool = True
     prerequisites: bool = True
+    symbols: bool = True
     limits: Limits = field(default_factory=Limits)
 
 
@@ -98,9 +105,6 @@ class _Planner:
     tip: str | None
     options: Options
     notes: list[str]
-    series: list[PlannedCommit] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
-    alternatives: list[Alternative] = field(default_factory=list)
 
     def plan(self, requested: Sequence[str]) -> Plan:
         standing = self._standing(requested)
@@ -109,62 +113,65 @@ class _Planner:
         # What was picked elsewhere is no fact of the range: only what the target lacks counts.
         missing = unreachable(self.workspace, wanted, self.target)
         following = self._following(wanted) if self.options.follow_ups else []
-        tips = [self.tip] if self.tip else [*missing, *(item.sha for item in following)]
-        history = PathHistory(self.workspace, self.target, tips or [self.target])
-        needs = Prerequisites(self.picker, history, self._carried(history), self.options.limits)
+        tips = self._tips({*missing, *(item.sha for item in following)})
+        history = PathHistory(self.workspace, self.target, tips)
+        carried = self._carried(history)
+        needs = Prerequisites(self.picker, history, carried, self.options.limits, self._repaired_by)
         roles = {sha: _requested(sha) for sha in wanted}
         roles |= {item.sha: _followed(item) for item in following}
-        tree = self.picker.tree_of(self.target)
-        for sha in needs.in_order(roles):
-            tree = self._add(needs, tree, roles[sha], roles)
-        return self._made(tree, standing)
+        draft = self._draft(needs, roles)
+        return self._made(self._with_symbols(needs, roles, draft), standing)
 
-    def _add(
+    def _tips(self, shas: AbstractSet[str]) -> list[str]:
+        """Return commits that reach all that ``shas`` need: themselves where upstream has them."""
+        strangers = unreachable(self.workspace, shas, self.tip) if self.tip and shas else ()
+        tips = sorted(shas - frozenset(strangers))
+        return [*tips, self.tip] if self.tip and strangers else tips or [self.target]
+
+    def _draft(self, needs: Prerequisites, roles: Mapping[str, PlannedCommit]) -> Draft:
+        """Put commits and what they need one after the other, in upstream's order."""
+        draft = Draft(self.picker, self.picker.tree_of(self.target), self._titled)
+        for sha in needs.in_order(roles):
+            draft.add(roles[sha], needs if self.options.prerequisites else None, roles)
+        return draft
+
+    def _with_symbols(
         self,
         needs: Prerequisites,
-        tree: str,
-        planned: PlannedCommit,
-        roles: dict[str, PlannedCommit],
-    ) -> str:
-        """Append one commit, after what it needs, and return the tree it leaves."""
-        if any(done.sha == planned.sha for done in self.series):
-            return tree
-        if not self.options.prerequisites:
-            return self._alone(tree, planned)
-        found = needs.of(planned.sha, tree)
-        if found.undetermined:
-            self.notes.append(f"{planned.sha[:12]}: {found.undetermined}")
-        if not found.enough:
-            return self._alone(tree, planned)
-        if found.before:  # maintainers adapt by hand more often than they take a chain
-            self._offer_by_hand(tree, planned, found.before)
-        for need in found.before:
-            self._append(roles.get(need.sha) or _needed(need))
-        self._append(planned)
-        return found.tree
+        roles: Mapping[str, PlannedCommit],
+        draft: Draft,
+    ) -> Draft:
+        """Take along what brings the names that the series uses and the target lacks.
 
-    def _alone(self, tree: str, planned: PlannedCommit) -> str:
-        """Append a commit whose conflicts are left to a person; the tree is as if it were not."""
-        picked = self.picker.pick(tree, planned.sha)
-        self._append(planned)
-        self.conflicts.extend(picked.conflicts)
-        if picked.problem:
-            self.conflicts.append(Conflict(planned.sha, "", f"undetermined: {picked.problem}"))
-        return picked.tree if picked.clean else tree
+        Left as it was where more would conflict, or where too many commits would have to come.
+        """
+        if not self.options.symbols:
+            return draft
+        draft.symbols = self._lacking(draft)
+        for _ in range(_ROUNDS):
+            bringing = {
+                symbol.brought_by: _bringing(symbol)
+                for symbol in reversed(only_certain(draft.symbols))
+                if symbol.brought_by in needs
+            }
+            if not bringing or not self.options.prerequisites:
+                break
+            roles = {**bringing, **roles}
+            fuller = self._draft(needs, roles)
+            most = len(draft.series) + _MOST_FOR_SYMBOLS
+            if len(fuller.conflicts) > len(draft.conflicts) or len(fuller.series) > most:
+                break
+            fuller.symbols = self._lacking(fuller)
+            draft = fuller
+        return draft
 
-    def _offer_by_hand(self, tree: str, planned: PlannedCommit, before: Sequence[Need]) -> None:
-        conflicts = self.picker.pick(tree, planned.sha).conflicts
-        files = "1 file" if len(conflicts) == 1 else f"{len(conflicts)} files"
-        more = "1 commit" if len(before) == 1 else f"{len(before)} commits"
-        title = f"adapt {planned.sha[:12]} by hand in {files} instead of taking {more} more"
-        self.alternatives.append(Alternative(title, (planned,), conflicts))
+    def _lacking(self, draft: Draft) -> tuple[MissingSymbol, ...]:
+        shas = [planned.sha for planned in draft.series]
+        return lacking(self.workspace, self.target, shas, lambda sha: f"{sha}^")
 
-    def _append(self, planned: PlannedCommit) -> None:
+    def _titled(self, planned: PlannedCommit) -> PlannedCommit:
         commit = self.index.commit(planned.sha)
-        subject = commit.subject if commit else ""
-        self.series.append(
-            PlannedCommit(planned.sha, subject, planned.role, planned.reason, planned.for_commit)
-        )
+        return replace(planned, subject=commit.subject if commit else "")
 
     def _standing(self, shas: Sequence[str]) -> tuple[Presence, ...]:
         looking = Looking(tree=len(shas) <= 50)
@@ -204,6 +211,11 @@ class _Planner:
                 return tip
         return None
 
+    def _repaired_by(self, sha: str) -> list[str]:
+        """Return the commits that the message of ``sha`` says it fixes."""
+        named = self.index.references_of(sha)
+        return [found for reference, found in named if found and reference.kind is _FIXES]
+
     def _carried(self, history: PathHistory) -> frozenset[str]:
         """Return upstream commits that the target has under another name: no one's prerequisite."""
         base = self.tip
@@ -231,16 +243,17 @@ class _Planner:
         there = self.index.known(alike)
         return frozenset(sha for sha, other in there.items() if other.title == alike[sha])
 
-    def _made(self, tree: str, standing: Sequence[Presence]) -> Plan:
+    def _made(self, draft: Draft, standing: Sequence[Presence]) -> Plan:
         return Plan(
             onto=self.target,
-            series=tuple(self.series),
-            conflicts=tuple(self.conflicts),
-            applies=not self.conflicts,
-            tree=tree if not self.conflicts else "",
+            series=tuple(draft.series),
+            conflicts=tuple(draft.conflicts),
+            applies=not draft.conflicts,
+            tree=draft.tree if not draft.conflicts else "",
             present=tuple(found for found in standing if found.state in _HAS),
-            alternatives=tuple(self.alternatives),
-            notes=tuple(dict.fromkeys(self.notes)),
+            alternatives=tuple(draft.alternatives),
+            symbols=draft.symbols,
+            notes=tuple(dict.fromkeys([*self.notes, *draft.notes])),
         )
 
 
@@ -248,10 +261,9 @@ def _requested(sha: str) -> PlannedCommit:
     return PlannedCommit(sha, "", Role.REQUESTED, "asked for")
 
 
-def _needed(need: Need) -> PlannedCommit:
-    lines = f"{need.lines} lines of " if need.lines else ""
-    reason = f"{need.for_commit[:12]} does not merge without it: {lines}{need.path}"
-    return PlannedCommit(need.sha, "", Role.PREREQUISITE, reason, need.for_commit)
+def _bringing(symbol: MissingSymbol) -> PlannedCommit:
+    reason = f"{symbol.commit[:12]} does not compile without it: {symbol.name} in {symbol.path}"
+    return PlannedCommit(symbol.brought_by, "", Role.PREREQUISITE, reason, symbol.commit)
 
 
 def _followed(item: FollowUp) -> PlannedCommit:

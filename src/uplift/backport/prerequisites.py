@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from uplift.backport.conflict_text import Difference, difference, together
+from uplift.backport.conflict_text import Difference, Region, difference, together
 from uplift.backport.model import Conflict
 from uplift.backport.path_history import PathChange, PathHistory, touched
 from uplift.backport.pick import Picked, Picker
@@ -21,9 +21,14 @@ from uplift.lab.git import RepositoryError
 
 _PATHS_OF_A_COMMIT = 40  #: of a commit whose conflict is at a path it does not name
 _TRIVIAL_WEIGHT = 0.05
+_REPAIRED = 4.0  #: what "Fixes:" adds to the score of the commit that it names
+_OWNERS = 4  #: changes of a file that one line speaks for
+_OLDER = 4  #: by how much softer a line speaks for the next older one
 _TRIED_ALONE = 16  #: candidates of one conflict that are tried each by itself
 _TRIED_DEEP = 4  #: candidates that conflict themselves whose own needs are sought
 _DEPTH = 4
+_ROOM = (2, 6, 18)  #: prerequisites: few are sought everywhere before many are anywhere
+_CLOSURE = 3  #: how many times more than there is room for are taken, to be left out again
 _WIDENED = 24  #: commits of a file that are added when its lines tell nothing
 
 
@@ -113,6 +118,7 @@ class Prerequisites:
     """The search for what commits need, on trees that come after one target.
 
     :param present: upstream commits that the target has under another name.
+    :param repaired: which commits a commit says it fixes.
     """
 
     def __init__(
@@ -121,12 +127,18 @@ class Prerequisites:
         history: PathHistory,
         present: AbstractSet[str] = frozenset(),
         limits: Limits | None = None,
+        repaired: Callable[[str], Iterable[str]] | None = None,
     ) -> None:
         self._picker = picker
         self._history = history
         self._present = present
+        self._repaired = repaired or (lambda sha: ())
         self._limits = limits or Limits()
         self._candidates: dict[tuple[str, str], list[Candidate]] = {}
+
+    def __contains__(self, sha: str) -> bool:
+        """Whether the target lacks a commit and those to be picked have it in their history."""
+        return sha in self._history.order and sha not in self._present
 
     def of(self, sha: str, onto: str) -> Needs:
         """Find what ``sha`` needs on the tree ``onto``."""
@@ -135,22 +147,50 @@ class Prerequisites:
             return Needs(sha, (), picked.tree)
         if picked.problem:
             return Needs(sha, (), "", undetermined=picked.problem)
-        search = _Search(self, sha, picked.onto, time.monotonic() + self._limits.seconds)
+        deadline = time.monotonic() + self._limits.seconds
         try:
-            return search.run()
+            return self._deepening(picked, deadline)
         except _TimeIsUp:
             cause = f"no answer within {self._limits.seconds:g} seconds"
             return Needs(sha, (), "", picked.conflicts, cause)
         except RepositoryError as error:
             return Needs(sha, (), "", picked.conflicts, f"{error.problem}: {error.cause}")
 
+    def _deepening(self, picked: Picked, deadline: float) -> Needs:
+        """Search with room for few commits, then for more: one deep chain must not hide a short."""
+        most = self._limits.commits
+        for room in [*(room for room in _ROOM if room < most), most]:
+            search = _Search(self, picked.sha, picked.onto, deadline, room)
+            found = search.run()
+            if found.enough or not search.cramped:
+                break
+        return found
+
     def candidates(self, picked: Picked) -> list[Candidate]:
         """Return commits that may lift the conflicts of a pick, the likeliest first."""
         key = (picked.onto, picked.sha)
         if key not in self._candidates:
-            found = self._by_lines(picked)
-            self._candidates[key] = sorted(found, key=lambda c: -c.score)
+            found = {c.need.sha: c for c in self._by_lines(picked)}
+            for sha in self._lacking_of_repaired(picked):
+                path = picked.conflicts[0].path
+                known = found.get(sha, Candidate(Need(sha, picked.sha, path), 0.0))
+                found[sha] = Candidate(known.need, known.score + _REPAIRED)
+            self._candidates[key] = sorted(found.values(), key=lambda c: -c.score)
         return self._candidates[key]
+
+    def _lacking_of_repaired(self, picked: Picked) -> list[str]:
+        """Return what the commit says it fixes, where upstream has it and the target does not."""
+        order = self._history.order
+        return [
+            sha
+            for sha in self._repaired(picked.sha)
+            if sha in self and order[sha] < order.get(picked.sha, 0)
+        ]
+
+    def distance(self, regions: Mapping[str, Sequence[Region]]) -> float:
+        """Return in how many lines a target differs where a pick conflicts; braces say less."""
+        found = together(difference(one) for many in regions.values() for one in many)
+        return sum(_weight(line) for line in (*found.lacks, *found.keeps))
 
     def widened(self, picked: Picked) -> list[Candidate]:
         """Return the commits that touched the conflicting files, newest first."""
@@ -206,7 +246,8 @@ class Prerequisites:
 def matching(changes: Sequence[PathChange], differing: Difference, sha: str) -> list[Candidate]:
     """Return the changes that brought or took the lines in which a target differs.
 
-    Each line speaks for the newest change that has it; a line without a word speaks softly.
+    Each line speaks for the newest change that has it, and ever softer for those before; a line
+    without a word speaks softly.
 
     :param changes: of one file, newest first.
     """
@@ -214,14 +255,28 @@ def matching(changes: Sequence[PathChange], differing: Difference, sha: str) -> 
     lines: dict[str, int] = defaultdict(int)
     paths = {change.sha: change.path for change in changes}
     for wanted, side in ((differing.lacks, "added"), (differing.keeps, "removed")):
-        owner: dict[bytes, str] = {}
-        for change in reversed(changes):
-            owner.update(dict.fromkeys(getattr(change, side), change.sha))
+        owners = _owners(changes, side, frozenset(wanted))
         for line in wanted:
-            if line in owner:
-                scores[owner[line]] += 1.0 if _speaks(line) else _TRIVIAL_WEIGHT
-                lines[owner[line]] += 1
+            for rank, owner in enumerate(owners.get(line, ())):
+                scores[owner] += _weight(line) / _OLDER**rank
+                lines[owner] += 1
     return [Candidate(Need(c, sha, paths[c], lines[c]), score) for c, score in scores.items()]
+
+
+def _owners(
+    changes: Sequence[PathChange], side: str, wanted: AbstractSet[bytes]
+) -> dict[bytes, list[str]]:
+    """Return of each line the newest changes that have it."""
+    owners: dict[bytes, list[str]] = defaultdict(list)
+    for change in changes:
+        for line in frozenset(getattr(change, side)) & wanted:
+            if len(owners[line]) < _OWNERS:
+                owners[line].append(change.sha)
+    return owners
+
+
+def _weight(line: bytes) -> float:
+    return 1.0 if _speaks(line) else _TRIVIAL_WEIGHT
 
 
 def _speaks(line: bytes) -> bool:
@@ -235,17 +290,22 @@ def _speaks(line: bytes) -> bool:
 
 
 class _Search:
-    """One commit on one tree."""
+    """One commit on one tree, with room for so many prerequisites.
+
+    :ivar cramped: more room could give another answer.
+    """
 
     def __init__(
-        self, of: Prerequisites, sha: str, onto: str, deadline: float, depth: int = 0
+        self, of: Prerequisites, sha: str, onto: str, deadline: float, room: int, depth: int = 0
     ) -> None:
         self._of = of
         self._picker = of._picker
         self._sha = sha
         self._onto = onto
         self._deadline = deadline
+        self._room = room
         self._depth = depth
+        self.cramped = False
         self._needs: dict[str, Need] = {}
         self._banned: set[str] = set()
 
@@ -257,9 +317,15 @@ class _Search:
             chosen = self._without_needless(chosen)
         return self._answer(chosen)
 
+    def _fits(self, chosen: AbstractSet[str]) -> bool:
+        """Whether there is room for ``chosen``; remember where there was not."""
+        fits = len(chosen) <= self._room
+        self.cramped |= not fits
+        return fits
+
     def _answer(self, chosen: set[str]) -> Needs:
         outcome = self._outcome(chosen)
-        if not outcome.whole:
+        if not (outcome.whole and self._fits(chosen)):
             left = self._picker.pick(self._onto, self._sha).conflicts
             return Needs(self._sha, (), "", left)
         before = tuple(self._needs[sha] for sha in self._of.in_order(chosen))
@@ -283,7 +349,7 @@ class _Search:
             if outcome.whole or outcome.last.sha != self._sha:
                 return chosen
             more = self._best(chosen, outcome)
-            if more is None:
+            if more is None or not self._fits(chosen | more):
                 return chosen
             chosen = chosen | more
 
@@ -297,8 +363,21 @@ class _Search:
         gains = [self._gain(now, after) for after in outcomes]
         if gains and max(gains) > 0:
             return alone[gains.index(max(gains))]
+        nearer = self._nearer(outcome.last, outcomes)
+        if nearer is not None:
+            return alone[nearer]
         blocked = [after.last for after in outcomes if after.last.sha != self._sha]
         return self._with_own_needs(chosen, outcome, blocked)
+
+    def _nearer(self, at: Picked, outcomes: Sequence[Outcome]) -> int | None:
+        """Return which of ``outcomes`` leaves the fewest differing lines, if fewer than now."""
+        able = [n for n, after in enumerate(outcomes) if after.last.sha == self._sha]
+        picks = [at, *(outcomes[n].last for n in able)]
+        regions = self._picker.regions_all([(picked.onto, picked.sha) for picked in picks])
+        now, *left = map(self._of.distance, regions)
+        if not left or min(left) >= now:
+            return None
+        return able[left.index(min(left))]
 
     def _gain(self, now: int, after: Outcome) -> float:
         """Return how many conflicts of ``now`` a series lifted; all of them counts half more."""
@@ -310,14 +389,19 @@ class _Search:
         self, chosen: set[str], outcome: Outcome, blocked: Sequence[Picked]
     ) -> AbstractSet[str] | None:
         """Return the first candidate that lifts something once its own needs are there."""
-        if self._depth >= _DEPTH:
+        left = self._room - len(chosen) - 1
+        if self._depth >= _DEPTH or not blocked:
+            return None
+        if left < 1:
+            self.cramped = True
             return None
         now = self._picker.conflict_count(outcome.last)
         for candidate in self._promising(blocked)[:_TRIED_DEEP]:
             search = _Search(
-                self._of, candidate, outcome.last.onto, self._deadline, self._depth + 1
+                self._of, candidate, outcome.last.onto, self._deadline, left, self._depth + 1
             )
             needs = search.run()
+            self.cramped |= search.cramped
             if not needs.enough:
                 continue
             more = {candidate, *(need.sha for need in needs.before)}
@@ -341,7 +425,8 @@ class _Search:
     def _closure(self, chosen: set[str]) -> set[str]:
         """Add all candidates of whatever conflicts first, until nothing does."""
         widened: set[str] = set()
-        while len(chosen) <= self._of._limits.commits:
+        most = min(_CLOSURE * self._room, self._of._limits.commits)
+        while len(chosen) <= most:
             outcome = self._outcome(chosen)
             if outcome.whole:
                 return chosen
@@ -358,6 +443,7 @@ class _Search:
             else:
                 self._banned.add(at.sha)
                 chosen = chosen - {at.sha}
+        self.cramped = True
         return chosen
 
     def _without_needless(self, chosen: set[str]) -> set[str]:

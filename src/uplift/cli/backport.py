@@ -116,6 +116,9 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         "--no-prerequisites", action="store_true", help="leave conflicts as they are"
     )
     parser.add_argument(
+        "--no-symbols", action="store_true", help="do not look for names that the branch lacks"
+    )
+    parser.add_argument(
         "--seconds", type=float, default=20.0, help="to search what one commit needs (20)"
     )
 
@@ -194,7 +197,12 @@ def plan_options(args: argparse.Namespace) -> Any:
     from uplift.backport.plan import Options
     from uplift.backport.prerequisites import Limits
 
-    return Options(not args.no_follow_ups, not args.no_prerequisites, Limits(seconds=args.seconds))
+    return Options(
+        follow_ups=not args.no_follow_ups,
+        prerequisites=not args.no_prerequisites,
+        symbols=not args.no_symbols,
+        limits=Limits(seconds=args.seconds),
+    )
 
 
 def selected(args: argparse.Namespace, workspace: Workspace) -> Selected:

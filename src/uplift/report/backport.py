@@ -13,7 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from uplift.backport.lint.model import Finding
-from uplift.backport.model import Conflict, Evidence, Plan, PlannedCommit, Presence, Role, State
+from uplift.backport.model import (
+    Conflict,
+    Evidence,
+    MissingSymbol,
+    Plan,
+    PlannedCommit,
+    Presence,
+    Role,
+    State,
+)
 from uplift.backport.series import Written
 from uplift.report.terminal import safe
 
@@ -78,7 +87,7 @@ def plan_to_json(plan: Plan, notes: Sequence[str] = ()) -> dict[str, Any]:
             }
             for other in plan.alternatives
         ],
-        "symbols": list(plan.symbols),
+        "symbols": [_symbol(symbol) for symbol in plan.symbols],
         "notes": [*notes, *plan.notes],
     }
 
@@ -114,6 +123,17 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
         "path": conflict.path,
         "kind": conflict.kind,
         "documentation": conflict.documentation,
+    }
+
+
+def _symbol(symbol: MissingSymbol) -> dict[str, Any]:
+    return {
+        "name": symbol.name,
+        "kind": symbol.kind,
+        "sha": symbol.commit,
+        "path": symbol.path,
+        "defined_in": symbol.defined_in,
+        "brought_by": symbol.brought_by or None,
     }
 
 
@@ -166,6 +186,8 @@ def print_plan(plan: Plan, console: Console, notes: Sequence[str] = ()) -> None:
         console.print(Text(f"  conflict  {conflict.sha[:_SHORT]}  {_where(conflict)}", "red"))
     if len(plan.conflicts) > _SHOWN:
         console.print(Text(f"  … {len(plan.conflicts) - _SHOWN} more conflicts", "red"))
+    for symbol in plan.symbols:
+        console.print(Text(f"  lacks     {_said_of(symbol)}", "yellow"))
     for other in plan.alternatives:
         console.print(Text(f"  or        {safe(other.title)}"))
         for conflict in other.conflicts[:_SHOWN]:
@@ -176,6 +198,14 @@ def print_plan(plan: Plan, console: Console, notes: Sequence[str] = ()) -> None:
 def _where(conflict: Conflict) -> str:
     read = " (only people read it)" if conflict.documentation else ""
     return f"{safe(conflict.path)}: {safe(conflict.kind)}{read}"
+
+
+def _said_of(symbol: MissingSymbol) -> str:
+    brought = f"{symbol.brought_by[:_SHORT]} brings it" if symbol.brought_by else "upstream has it"
+    return (
+        f"{symbol.kind} {safe(symbol.name)}, which {symbol.commit[:_SHORT]} uses in "
+        f"{safe(symbol.path)}: {brought} in {safe(symbol.defined_in)}"
+    )
 
 
 def _print_notes(notes: Sequence[str], console: Console) -> None:
