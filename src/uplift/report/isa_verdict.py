@@ -34,8 +34,8 @@ def verdict(file: FileReport) -> Verdict:
     lowest = baseline.lowest(audit.arch)
     if audit.level == lowest and file.unreached and _NO_FRAMES in audit.notes:
         count = sum(tally.count for tally in file.unreached.values())
-        because = (f"{count} instructions above the base lie where nothing was seen to lead",)
-        return Verdict("unknown", "unknown: most of its code was not seen to be reached", because)
+        told = f"{count} instructions above the base lie where nothing was seen to lead"
+        return Verdict("unknown", "unknown: most of its code was not seen to be reached", (told,))
     if audit.level == lowest:
         return Verdict("runs", f"runs on every {lowest} machine{_guarded(file)}")
     because = tuple(_because(file))
