@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from uplift.isa.unused import Chip
 
 _FILES = (
-    "files, or directories whose programs, libraries, kernels and modules are taken; "
+    "files; packages and images (.deb, .snap, wheel, OCI or Docker tarball), of which what is in "
+    "them is taken; directories, of which programs, libraries, kernels, modules and packages are; "
     "links in directories are not followed"
 )
 _LEVELS = (
@@ -262,7 +263,7 @@ def _answers(
     yield from (one for one in every if not isinstance(one, Wanted))
     with _workers(jobs, len(files)) as executor:
         for done, one in enumerate(audit_all(files, question, executor), 1):
-            _progress(done, len(files))
+            _progress(done, max(done, len(files)))
             yield one
     _progress(0, 0)
 

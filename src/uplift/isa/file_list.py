@@ -13,6 +13,9 @@ from uplift.errors import UpliftError
 from uplift.isa.elf import ARCHES
 
 _PACKED_MODULES = (".ko.gz", ".ko.xz", ".ko.zst")
+_PACKAGES = (".deb", ".ddeb", ".udeb", ".whl", ".snap")
+_TARS = (".oci", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
+_PACKAGE_STARTS = (b"!<arch>\ndebian-binary"[:20], b"hsqs", b"PK\x03\x04")
 _KERNELS = ("vmlinuz", "vmlinux")
 _HEADER = struct.Struct("<4sBB10xHH")
 
@@ -52,8 +55,18 @@ def machine(head: bytes) -> str | None:
     return ARCHES.get(number, "") if (bits, order) == (2, 1) else ""
 
 
+def is_package(path: Path) -> bool:
+    """Whether a file is a package or an image, of which what is in it is audited."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEADER.size)
+    except OSError:
+        return False  # the audit says what is wrong
+    return head.startswith(_PACKAGE_STARTS) or (machine(head) is None and path.name.endswith(_TARS))
+
+
 def wanted(paths: Iterable[str]) -> Iterator[Wanted | Skipped]:
-    """Return named files as they are, and of directories the programs, libraries and kernels.
+    """Return named files as they are, and of directories programs, libraries, kernels, packages.
 
     Links in directories are not followed; a file that is met twice is returned once.
 
@@ -110,6 +123,6 @@ def _file(path: Path, seen: set[tuple[int, int]]) -> Wanted | Skipped | None:
     seen.add(key)
     if arch == "":
         return Skipped(str(path), "it is not of 64 bits for x86-64, aarch64 or riscv64")
-    if arch or path.name.endswith(_PACKED_MODULES) or path.name.startswith(_KERNELS):
+    if arch or path.name.endswith((*_PACKED_MODULES, *_PACKAGES)) or path.name.startswith(_KERNELS):
         return Wanted(str(path))
     return None

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.errors import UpliftError
-from uplift.isa import baseline
+from uplift.isa import baseline, contents, sources
 from uplift.isa.audit import audit
-from uplift.isa.elf import Elf
-from uplift.isa.file_list import Wanted, machine
+from uplift.isa.elf import Buffer, Elf
+from uplift.isa.file_list import Wanted, is_package, machine
 from uplift.isa.model import FileAudit
 from uplift.isa.notes import identity
 from uplift.isa.symbols import debug_path
@@ -47,13 +47,30 @@ class Refused:
 Answer = FileAudit | Refused
 
 
-def answer(wanted: Wanted, question: Question) -> Answer:
-    """Audit one file; what is wrong with it is an answer, too."""
+def answers(wanted: Wanted, question: Question) -> tuple[Answer, ...]:
+    """Audit one file, or every one in a package; what is wrong is an answer, too."""
+    if is_package(wanted.source):
+        return tuple(_packed(wanted, question))
+    return (_answer(wanted, wanted.source, question),)
+
+
+def _packed(wanted: Wanted, question: Question) -> Iterator[Answer]:
+    """Audit what is in a package, called as if the package were a directory."""
+    try:
+        with sources.opened(wanted.source) as inside:
+            for found in inside.files:
+                path = f"{wanted.path}/{contents.printable(found.name)}"
+                yield _answer(Wanted(path), found.data, question)
+    except UpliftError as error:
+        yield Refused(wanted.path, error.problem, error.cause, error.fix)
+
+
+def _answer(wanted: Wanted, source: Path | Buffer, question: Question) -> Answer:
     try:
         return audit(
-            wanted.source,
-            baseline=_baseline(wanted, question.baseline),
-            debug=debug_for(wanted.source, question.debug),
+            source,
+            baseline=_baseline(_head(source), question.baseline),
+            debug=debug_for(source, question.debug) if isinstance(source, Path) else None,
             path=wanted.path,
         )
     except UpliftError as error:
@@ -67,15 +84,21 @@ def answer(wanted: Wanted, question: Question) -> Answer:
         )
 
 
-def _baseline(wanted: Wanted, level: str) -> str | None:
+def _head(source: Path | Buffer) -> bytes:
+    if not isinstance(source, Path):
+        return bytes(source[:20])
+    try:
+        with source.open("rb") as stream:
+            return stream.read(20)
+    except OSError:
+        return b""  # the audit says what is wrong
+
+
+def _baseline(head: bytes, level: str) -> str | None:
     """Return the level that the file is judged against; none where it is another architecture's."""
     if not level:
         return None
-    try:
-        with wanted.source.open("rb") as stream:
-            arch = machine(stream.read(20))
-    except OSError:
-        return level  # the audit says what is wrong
+    arch = machine(head)
     return level if not arch or arch in baseline.architectures(level) else None
 
 
@@ -107,25 +130,30 @@ def audit_all(
     A worker that dies costs the file it died of, and no other.
     """
     if executor is None:
-        yield from (answer(wanted, question) for wanted in files)
+        for wanted in files:
+            yield from answers(wanted, question)
         return
-    waiting: deque[tuple[Wanted, Future[Answer] | None]] = deque()
+    waiting: deque[tuple[Wanted, Future[tuple[Answer, ...]] | None]] = deque()
     for wanted in files:
         waiting.append((wanted, _submitted(executor, wanted, question)))
         if len(waiting) >= _AHEAD:
-            yield _result(*waiting.popleft(), question)
+            yield from _result(*waiting.popleft(), question)
     while waiting:
-        yield _result(*waiting.popleft(), question)
+        yield from _result(*waiting.popleft(), question)
 
 
-def _submitted(executor: Executor, wanted: Wanted, question: Question) -> Future[Answer] | None:
+def _submitted(
+    executor: Executor, wanted: Wanted, question: Question
+) -> Future[tuple[Answer, ...]] | None:
     try:
-        return executor.submit(answer, wanted, question)
+        return executor.submit(answers, wanted, question)
     except BrokenProcessPool:
         return None
 
 
-def _result(wanted: Wanted, future: Future[Answer] | None, question: Question) -> Answer:
+def _result(
+    wanted: Wanted, future: Future[tuple[Answer, ...]] | None, question: Question
+) -> tuple[Answer, ...]:
     if future is not None:
         try:
             return future.result()
@@ -134,15 +162,16 @@ def _result(wanted: Wanted, future: Future[Answer] | None, question: Question) -
     return _alone(wanted, question)
 
 
-def _alone(wanted: Wanted, question: Question) -> Answer:
+def _alone(wanted: Wanted, question: Question) -> tuple[Answer, ...]:
     """Audit a file in a process of its own, after the shared ones died of one file."""
     with ProcessPoolExecutor(1) as executor:
         try:
-            return executor.submit(answer, wanted, question).result()
+            return executor.submit(answers, wanted, question).result()
         except BrokenProcessPool:
-            return Refused(
+            refused = Refused(
                 wanted.path,
                 f"cannot audit {wanted.path!r}",
                 "the process that audited it died: it may have been out of memory",
                 "audit it alone, with --jobs 1, where there is more memory",
             )
+            return (refused,)

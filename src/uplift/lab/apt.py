@@ -105,6 +105,10 @@ class Apt:
         """Return what ``apt-cache show`` or ``showsrc`` tells of packages."""
         return self._run("apt-cache", [command, *names])
 
+    def index_targets(self) -> str:
+        """Return what ``apt-get indextargets`` tells of package lists; they are up to date."""
+        return self._run("apt-get", ["indextargets", "Created-By: Packages"])
+
     def download_source(self, package: str, to: Path) -> Path:
         """Fetch a source package into ``to``; apt checks digests. Return its description."""
         words = ["source", "--download-only", "--only-source", "--", package]

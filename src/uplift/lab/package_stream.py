@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import struct
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ MAX_HEADER = 1 << 20  #: bytes of a member's extended header: ``tarfile`` holds 
 FREE_STREAM = 256 << 20  #: unpacked bytes that no ratio limits
 MAX_RATIO = 1500  #: unpacked bytes for each packed one, beyond that
 #: What reading a broken archive raises.
-BROKEN = (ValueError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error)
+BROKEN = (ValueError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error, struct.error)
 _DICTIONARY = 300 << 20  #: memory for an unpacker's dictionary
 _CHUNK = 1 << 20
 _MAGICS = ((b"\x1f\x8b", "gz"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zst"))

@@ -123,7 +123,9 @@ def _lines(report: CheckReport, every: bool) -> Iterator[Text]:
 def _violation(finding: Finding, only_certain: bool) -> Text:
     sets = ", ".join(finding.sets)
     if finding.violation.certain:
-        return Text(f"{_where(finding)}: always reached, needs {sets}", style="red")
+        return Text(
+            f"{_where(finding)}: reached with no guard on the way, needs {sets}", style="red"
+        )
     told = "may be reached (nobody saw a guard)"
     style = "dim" if only_certain else "yellow"
     return Text(f"{_where(finding)}: {told}, needs {sets}", style=style)
@@ -148,8 +150,8 @@ def _summary(report: CheckReport) -> Text:
     open_ = found.unexpected()
     certain = sum(finding.violation.certain for finding in open_)
     counts = [
-        f"{certain} functions surely reached above {report.baseline}",
-        f"{len(open_) - certain} perhaps",
+        f"{certain} functions above {report.baseline} with no guard on the way",
+        f"{len(open_) - certain} of which nobody saw how they are reached",
         f"{len(found.expected)} expected",
         f"{len(found.stale)} stale expectations",
     ]

@@ -14,6 +14,7 @@ from uplift.isa.model import FunctionAudit, Reach
 from uplift.isa.tally import Tally, single_sets
 from uplift.isa.unused import Fit
 from uplift.report.isa import AuditReport, FileReport, address
+from uplift.report.isa_verdict import verdict
 from uplift.report.labels import Marks, print_banner
 from uplift.report.terminal import safe
 
@@ -22,6 +23,7 @@ _LEGEND = (
     "always: no guard on the way · unknown: nobody saw how it is reached, which is not safe · "
     "dispatched: only after a test of the processor"
 )
+_VERDICT = {"runs": "bold green", "needs": "bold red", "unknown": "bold yellow"}
 _FUNCTIONS = 5  #: functions shown of a group unless all are asked for
 _GROUPS = 6  #: ways of being reached that are shown unless all are asked for
 _NAMES = 12  #: features or sets named in one line
@@ -62,8 +64,10 @@ class AuditText:
 
     def _file(self, file: FileReport) -> None:
         self._console.print(_head(file))
-        self._line("surely runs on", surely_runs(file))
-        self._line("needs", needs(file))
+        found = verdict(file)
+        self._line("verdict", Text(safe(found.text), style=_VERDICT[found.known]))
+        for reason in found.because:
+            self._line("because", Text(safe(reason)))
         self._chip(file)
         self._line("functions", _counts(file))
         if file.sets:
@@ -74,6 +78,10 @@ class AuditText:
             self._functions(file)
         if file.unreached:
             self._line("perhaps data", _unreached(file))
+        if file.audit.identity.properties:
+            self._line("properties", Text(safe(", ".join(file.audit.identity.properties))))
+        if file.audit.identity.package:
+            self._line("package", Text(safe(_package(file))))
         for note in file.audit.notes:
             self._line("note", Text(safe(note)))
         self._console.print()
@@ -177,40 +185,20 @@ def level_lines(report: AuditReport) -> Iterator[str]:
         yield f"{file.audit.level or 'none'}\t{safe(file.audit.path)}"
 
 
-def surely_runs(file: FileReport) -> Text:
-    """Say at which level a file surely runs."""
-    audit = file.audit
-    if audit.level == baseline.lowest(audit.arch):
-        return Text(f"every {audit.level} machine", style="green")
-    if audit.level:
-        return Text(f"{audit.level} and better", style="default")
-    text = Text("no level", style="bold yellow")
-    beyond = file.of_no_level(Reach.ALWAYS, Reach.UNKNOWN)
-    return text.append(f": none promises {_some(beyond, _NAMES)}" if beyond else "", "default")
-
-
-def needs(file: FileReport) -> Text:
-    """Say below which level a file dies."""
-    audit = file.audit
-    if audit.needs == baseline.lowest(audit.arch):
-        return Text(f"no more than {audit.needs} for what is always reached")
-    if audit.needs:
-        return Text(f"{audit.needs}: below, what is always reached dies", style="bold red")
-    beyond = file.of_no_level(Reach.ALWAYS)
-    return Text(f"{_some(beyond, _NAMES)}, which no level promises", style="bold red")
+def _package(file: FileReport) -> str:
+    return ", ".join(f"{key} {value}" for key, value in file.audit.identity.package.items())
 
 
 def _level_cell(file: FileReport) -> Text:
     level = file.audit.level
     style = "green" if level == baseline.lowest(file.audit.arch) else "default"
-    return Text(level, style=style) if level else Text("no level", style="bold yellow")
+    return Text(level, style=style) if level else Text("not sure of any", style="bold yellow")
 
 
 def _head(file: FileReport) -> Text:
     audit, about = file.audit, file.audit.identity
-    package = " ".join(about.package.get(key, "") for key in ("name", "version")).strip()
     soname = about.soname if about.soname not in audit.path else ""
-    words = [audit.arch, about.kind, soname, package, *about.languages]
+    words = [audit.arch, about.kind, soname, *about.languages]
     head = Text(safe(audit.path), style="bold")
     return head.append(f"  {safe(', '.join(word for word in words if word))}", style="default")
 

@@ -39,6 +39,17 @@ def unpack(data: bytes, limit: int) -> bytes:
     return bytes(whole)
 
 
+def unpack_block(data: bytes, limit: int) -> bytes:
+    """Unpack one block without a frame.
+
+    :raises ValueError: it is broken, or unpacks to more than ``limit`` bytes.
+    """
+    block = _block(data, 0)
+    if len(block) > limit:
+        raise ValueError(f"an LZ4 block unpacks to more than {limit} bytes")
+    return bytes(block)
+
+
 def _block(data: bytes, place: int) -> bytearray:
     out = bytearray()
     position = 0
@@ -52,7 +63,7 @@ def _block(data: bytes, place: int) -> bytearray:
                 break
             distance = data[position] | data[position + 1] << 8
             matched, position = _length(data, position + 2, token & 15)
-            _repeat(out, distance, matched + 4)
+            repeat(out, distance, matched + 4)
             if len(out) > _BLOCK:
                 raise ValueError(f"byte {place}: an LZ4 block unpacks to more than {_BLOCK} bytes")
     except IndexError:
@@ -71,10 +82,14 @@ def _length(data: bytes, position: int, start: int) -> tuple[int, int]:
             return start, position
 
 
-def _repeat(out: bytearray, distance: int, count: int) -> None:
+def repeat(out: bytearray, distance: int, count: int) -> None:
+    """Append ``count`` bytes that stand ``distance`` back; the run may overlap itself.
+
+    :raises ValueError: they would stand before the first byte.
+    """
     start = len(out) - distance
     if distance == 0 or start < 0 or count > _BLOCK:
-        raise ValueError(f"an LZ4 match goes back {distance} bytes of {len(out)}")
+        raise ValueError(f"a match goes back {distance} bytes of {len(out)}")
     if distance >= count:
         out += out[start : start + count]
         return
