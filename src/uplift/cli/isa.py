@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from uplift.cli import output
+from uplift.cli import isa_archive, isa_query, output
 from uplift.cli.targets import add_overlay_option, catalog_of_user
 from uplift.errors import FOUND, USAGE, UpliftError
 
@@ -45,6 +45,8 @@ def add_to(commands: Any) -> None:
     _add_audit(actions)
     _add_explain(actions)
     _add_check(actions)
+    isa_archive.add_to(actions)
+    isa_query.add_to(actions)
 
 
 def _add_audit(actions: Any) -> None:
@@ -138,7 +140,7 @@ def run_audit(args: argparse.Namespace) -> int:
         )
     if args.baseline:
         baseline.architectures(args.baseline)
-    chip = _chip(args) if args.chip else None
+    chip = chip_of_user(args) if args.chip else None
     question = Question(args.baseline or "", args.debug)
     answers = _answers(_wanted(args.paths, args.pid), question, args.jobs)
     found = report(answers, args.baseline or "", chip)
@@ -226,7 +228,8 @@ def _nothing_judged(level: str) -> UpliftError:
     )
 
 
-def _chip(args: argparse.Namespace) -> Chip:
+def chip_of_user(args: argparse.Namespace) -> Chip:
+    """Return what programs care for of the chip that is named."""
     from uplift.cli.chip import chip_named
     from uplift.report.chip import chip_report
     from uplift.report.isa import chip_of

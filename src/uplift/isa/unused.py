@@ -82,6 +82,11 @@ class Chip:
         found = (given_by(feature, self.arch) for feature in features)
         return frozenset(name for given in found if given for name in given.sets)
 
+    def uses(self, feature: Feature) -> bool:
+        """Say whether programs can be built for a feature."""
+        given = given_by(feature, self.arch)
+        return given is not None and given.use == _PROGRAM
+
 
 @dataclass(frozen=True)
 class Fit:
