@@ -43,25 +43,15 @@ def _levels(arch: str) -> dict[str, frozenset[str]]:
 
 
 def _x86_levels() -> dict[str, frozenset[str]]:
-    """A level also has what needs several of its sets at once: the decoder joins them by ``+``."""
     from uplift.isa.functions import classes  # noqa: PLC0415 - the decoder's names
 
-    names = classes("x86-64").names
-    by_plain = {plain(name): name for name in names}
+    by_plain = {plain(name): name for name in classes("x86-64").names}
     found: dict[str, frozenset[str]] = {}
     every: frozenset[str] = frozenset({"base"})
     for level_, sets in _X86.items():
         every |= {by_plain.get(plain(each), each) for each in sets}
-        every |= {name for name in names if every.issuperset(name.split("+"))}
         found[level_] = every
     return found
-
-
-def closed(arch: str, sets: frozenset[str]) -> frozenset[str]:
-    """Add what needs several of the sets at once: the decoder joins their names by ``+``."""
-    from uplift.isa.functions import classes  # noqa: PLC0415 - the decoder's names
-
-    return sets | {name for name in classes(arch).names if sets.issuperset(name.split("+"))}
 
 
 def ladder(arch: str) -> tuple[str, ...]:
