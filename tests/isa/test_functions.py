@@ -50,6 +50,13 @@ def test_the_first_offset_and_the_count_are_those_of_the_instructions():
     assert result.level == result.needs == "x86-64-v2"
 
 
+def test_an_instruction_that_needs_two_sets_counts_for_each_by_its_own_name():
+    result = audit(small(b"\xc4\xe3\xfd\xce\xc1\x00\xc3"))  # vgf2p8affineqb $0,%ymm1,%ymm0,%ymm0
+    (found,) = result.functions
+    assert {name: use.count for name, use in found.sets.items()} == {"avx": 1, "gfni": 1}
+    assert list(result.sets) == ["avx", "gfni"]
+
+
 def test_tzcnt_is_harmless_and_lzcnt_is_not():
     assert audit(small(b"\xf3\x0f\xbc\xc0\xc3")).functions == ()
     assert audit(small(b"\xf3\x0f\xbd\xc0\xc3")).level == "x86-64-v3"

@@ -199,7 +199,7 @@ def run_check(args: argparse.Namespace) -> int:
         levels={arch: baseline.holding(arch, sets) for arch, sets in levels.items()},
         only_certain=args.only_certain,
         files=len(judged),
-        judgement=judge(((audit, levels[audit.arch]) for audit in judged), expectations),
+        judgement=judge(judged, expectations),
         refused=found.refused,
         skipped=(*found.skipped, *_of_other_architectures(found.files, archs)),
     )

@@ -21,7 +21,7 @@ from uplift.isa.audit import audit
 from uplift.isa.contents import Contents, Found, Package, printable
 from uplift.isa.file_list import machine
 from uplift.isa.model import FileAudit, FunctionAudit
-from uplift.isa.tally import code, single_sets, tallies
+from uplift.isa.tally import code, tallies
 from uplift.lab import apt_lists
 
 _REMEMBERED = 2048  #: files whose audit a process keeps, for packages that hold the same
@@ -296,7 +296,7 @@ def _sets(result: FileAudit, identity: str) -> tuple[Row, ...]:
 
 
 def _function(identity: str, function: FunctionAudit) -> Iterator[Row]:
-    for name, use in single_sets(function).items():
+    for name, use in function.sets.items():
         yield {
             "audit": identity,
             "function": printable(function.name)[:_MAX_TEXT],

@@ -302,7 +302,7 @@ def _function(work: _Work, hits: Hits, verdicts: Verdicts, rows: Ints) -> Functi
         size=end - start,
         confidence=confidence,
         reach=worst,
-        sets=sets,
+        sets=dict(sorted(sets.items())),
         evidence=tuple(_evidence(work, verdicts, number, worst, confidence)),
     )
 

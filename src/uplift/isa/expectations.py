@@ -21,7 +21,6 @@ from typing import Any
 
 from uplift.errors import UpliftError
 from uplift.isa.model import FileAudit, Violation
-from uplift.isa.tally import parts_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,11 +52,11 @@ class Expectation:
         names += ["/".join(path.parts[at:]) for at in range(1, len(path.parts))]
         return any(fnmatchcase(name, self.file) for name in names if name)
 
-    def allows(self, pattern: str, finding: Finding) -> bool:
-        """Whether one of its patterns covers a finding, with all its instruction sets."""
-        return fnmatchcase(finding.violation.function, pattern) and (
+    def allows(self, pattern: str, violation: Violation) -> bool:
+        """Whether one of its patterns covers a violation, with all its instruction sets."""
+        return fnmatchcase(violation.function, pattern) and (
             not self.sets
-            or all(any(fnmatchcase(name, p) for p in self.sets) for name in finding.sets)
+            or all(any(fnmatchcase(name, p) for p in self.sets) for name in violation.sets)
         )
 
 
@@ -65,13 +64,11 @@ class Expectation:
 class Finding:
     """A violation of the baseline.
 
-    :param sets: single ones, beyond the baseline.
     :param expected: the expectation that covers it.
     """
 
     audit: FileAudit
     violation: Violation
-    sets: tuple[str, ...]
     expected: Expectation | None = None
 
 
@@ -104,32 +101,20 @@ class Judgement:
         return tuple(finding for finding in self.findings if finding.expected is not None)
 
 
-def judge(
-    audits: Iterable[tuple[FileAudit, frozenset[str]]], expectations: Sequence[Expectation]
-) -> Judgement:
-    """Hold violations against expectations.
-
-    :param audits: each with the sets that its baseline has.
-    """
+def judge(audits: Iterable[FileAudit], expectations: Sequence[Expectation]) -> Judgement:
+    """Hold the violations that audits found of a baseline against expectations."""
     findings: list[Finding] = []
     seen: set[Expectation] = set()
     used: set[tuple[Expectation, str]] = set()
-    for audit, allowed in audits:
+    for audit in audits:
         about = [e for e in expectations if e.is_about(audit)]
         seen.update(about)
-        for finding in _findings(audit, allowed):
-            covering = [(e, p) for e in about for p in e.functions if e.allows(p, finding)]
+        for violation in sorted(audit.violations, key=lambda v: (not v.certain, v.address)):
+            covering = [(e, p) for e in about for p in e.functions if e.allows(p, violation)]
             used.update(covering)
             expected = covering[0][0] if covering else None
-            findings.append(Finding(audit, finding.violation, finding.sets, expected))
+            findings.append(Finding(audit, violation, expected))
     return Judgement(tuple(findings), tuple(_stale(expectations, seen, used)))
-
-
-def _findings(audit: FileAudit, allowed: frozenset[str]) -> Iterator[Finding]:
-    ordered = sorted(audit.violations, key=lambda v: (not v.certain, v.address))
-    for violation in ordered:
-        parts = {part for name in violation.sets for part in parts_of(name)}
-        yield Finding(audit, violation, tuple(sorted(parts - allowed)) or violation.sets)
 
 
 def _stale(

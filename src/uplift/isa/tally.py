@@ -29,26 +29,6 @@ class Tally:
     function: str
 
 
-def parts_of(name: str) -> tuple[str, ...]:
-    """Return the sets that an instruction needs at once: ``avx+gfni`` is two."""
-    return tuple(name.split("+"))
-
-
-def single_sets(function: FunctionAudit) -> dict[str, SetUse]:
-    """Return a function's use of each set, those that are needed at once told apart."""
-    found: dict[str, SetUse] = {}
-    for name, use in function.sets.items():
-        for part in parts_of(name):
-            found[part] = _both(found[part], use) if part in found else use
-    return dict(sorted(found.items()))
-
-
-def _both(one: SetUse, other: SetUse) -> SetUse:
-    worst = min(one, other, key=lambda use: (WORST_FIRST.index(use.reach), use.first))
-    best = min(one.confidence, other.confidence, key=BEST_FIRST.index)
-    return SetUse(one.count + other.count, best, worst.reach, worst.first)
-
-
 def is_code(function: FunctionAudit) -> bool:
     """Whether it is sure to be code; what nothing was seen to reach is often data."""
     return function.confidence is not Confidence.UNREACHED
@@ -68,7 +48,7 @@ def tallies(functions: Iterable[FunctionAudit]) -> dict[str, Tally]:
     """Sum the sets of functions, by name of the set."""
     uses: dict[str, list[tuple[FunctionAudit, SetUse]]] = {}
     for function in functions:
-        for name, use in single_sets(function).items():
+        for name, use in function.sets.items():
             uses.setdefault(name, []).append((function, use))
     return {name: _tally(uses[name]) for name in sorted(uses)}
 
@@ -91,6 +71,6 @@ def exposed(functions: Iterable[FunctionAudit], *reaches: Reach) -> frozenset[st
     return frozenset(
         name
         for function in functions
-        for name, use in single_sets(function).items()
+        for name, use in function.sets.items()
         if use.reach in reaches
     )

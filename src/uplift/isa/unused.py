@@ -13,7 +13,7 @@ from uplift.isa import baseline
 from uplift.isa.feature_words import plain
 from uplift.isa.functions import classes
 from uplift.isa.model import FileAudit, Reach
-from uplift.isa.tally import code, exposed, parts_of
+from uplift.isa.tally import code, exposed
 
 #: The catalog's names of architectures, by the decoder's.
 CATALOG_ARCH = {"x86-64": "x86-64", "aarch64": "arm64", "riscv64": "riscv64"}
@@ -47,8 +47,7 @@ def given_sets() -> Mapping[str, Given]:
 
 @lru_cache(maxsize=4)
 def _by_plain_name(arch: str) -> Mapping[str, str]:
-    names = {part for name in classes(arch).names for part in parts_of(name)}
-    return {plain(name): name for name in names}
+    return {plain(name): name for name in classes(arch).names}
 
 
 def given_by(feature: Feature, arch: str) -> Given | None:

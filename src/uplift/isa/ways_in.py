@@ -40,7 +40,6 @@ from uplift.isa.range_rows import (
     LOAD,
 )
 from uplift.isa.symbols import RESOLVER, Names, debug_path, names
-from uplift.isa.tally import single_sets
 
 _BEFORE, _AFTER = 2, 3  #: instructions shown around one that matters
 _MAX_SITES = 200
@@ -231,7 +230,7 @@ class _Reader:
 
     def _evidence(self, verdict: FunctionAudit) -> Iterator[Evidence]:
         lines = self._lines(verdict.address, verdict.size)
-        uses = sorted(single_sets(verdict).items(), key=lambda item: item[1].first)
+        uses = sorted(verdict.sets.items(), key=lambda item: item[1].first)
         for name, use in uses:
             yield Evidence(name, use, _around(lines, use.first, _BEFORE, _AFTER))
 

@@ -80,7 +80,7 @@ def _finding(finding: Finding) -> Json:
         "arch": finding.audit.arch,
         "function": finding.violation.function,
         "address": address(finding.violation.address),
-        "sets": list(finding.sets),
+        "sets": list(finding.violation.sets),
         "certain": finding.violation.certain,
     }
 
@@ -121,7 +121,7 @@ def _lines(report: CheckReport, every: bool) -> Iterator[Text]:
 
 
 def _violation(finding: Finding, only_certain: bool) -> Text:
-    sets = ", ".join(finding.sets)
+    sets = ", ".join(finding.violation.sets)
     if finding.violation.certain:
         return Text(
             f"{_where(finding)}: reached with no guard on the way, needs {sets}", style="red"

@@ -8,7 +8,7 @@ from typing import Any
 from uplift.catalog.labels import labels_of
 from uplift.catalog.model import Feature
 from uplift.isa.model import FunctionAudit, Reach, SetUse
-from uplift.isa.tally import Tally, single_sets
+from uplift.isa.tally import Tally
 from uplift.isa.unused import Chip, Fit, given_by
 from uplift.report.isa import AuditReport, FileReport, address
 from uplift.report.labels import label_list, with_labels
@@ -90,7 +90,7 @@ def _function(function: FunctionAudit) -> Json:
         "size": function.size,
         "confidence": function.confidence.value,
         "reach": function.reach.value,
-        "sets": {name: use_to_json(use) for name, use in single_sets(function).items()},
+        "sets": {name: use_to_json(use) for name, use in function.sets.items()},
         "evidence": list(function.evidence),
     }
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from uplift.catalog.model import Feature
 from uplift.isa import baseline
 from uplift.isa.model import FunctionAudit, Reach
-from uplift.isa.tally import Tally, single_sets
+from uplift.isa.tally import Tally
 from uplift.isa.unused import Fit
 from uplift.report.isa import AuditReport, FileReport, address
 from uplift.report.isa_verdict import verdict
@@ -242,7 +242,7 @@ def _function_table(functions: Iterable[FunctionAudit]) -> Table:
     table.add_column("at", no_wrap=True)
     table.add_column("sets", overflow="fold", ratio=4)
     for function in functions:
-        sets = ", ".join(single_sets(function))
+        sets = ", ".join(function.sets)
         unnamed = function.name == address(function.address)
         place = "" if unnamed else address(function.address)
         table.add_row(Text(f"      {safe(function.name)}"), place, Text(sets, style="dim"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from uplift.isa import baseline
 from uplift.isa.model import FunctionAudit, Reach
-from uplift.isa.tally import exposed, single_sets
+from uplift.isa.tally import exposed
 from uplift.report.isa import FileReport
 
 _NO_FRAMES = "it has no call-frame information"  #: a note: functions are known only in part
@@ -86,7 +86,7 @@ def _beyond(file: FileReport, function: FunctionAudit, reach: Reach) -> list[str
     """Return the sets above the lowest level that a function uses when reached in this way."""
     arch = file.audit.arch
     allowed = baseline.level(arch, baseline.lowest(arch))
-    return sorted(exposed([function], reach) - allowed) if single_sets(function) else []
+    return sorted(exposed([function], reach) - allowed)
 
 
 def _named(file: FileReport, functions: Sequence[FunctionAudit], reach: Reach) -> str:
