@@ -1,6 +1,8 @@
 """Which upstream commits changed a file between a target and a commit, and what in it.
 
-One ``git log`` a path, kept: a plan asks for the same files again and again.
+Which commits these are stands in the index, and git makes only their patches; where the index does
+not know all of the range, ``git log`` looks through it. Either is done once a path and kept: a plan
+asks for the same files again and again.
 """
 
 from __future__ import annotations
@@ -8,21 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from uplift.backport.index import Index
 from uplift.lab.git import Workspace
 
 _MAX_LOG = 64 << 20  #: bytes of patches of one path
 _RENAMES_FOLLOWED = 3
 _COMMIT = b"\n\x01commit "
-_LOG = (
-    "--literal-pathspecs",
-    "log",
-    "--topo-order",
+_PATCH = (
     "--no-color",
     "--no-ext-diff",
     "--no-textconv",
+    "--no-renames",
     "-U0",
     "-p",
+    "--format=%x01commit %H",
 )
+_LOG = ("--literal-pathspecs", "log", "--topo-order", "--no-merges", *_PATCH)
+_DIFF = ("--literal-pathspecs", "diff-tree", "--stdin", "-r", "--root", *_PATCH)
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,18 @@ class PathHistory:
 
     :param target: a commit; what it reaches is not in the range.
     :param tips: the commits to be picked.
+    :param index: tells which commits touch a path; git is asked without it.
     """
 
-    def __init__(self, workspace: Workspace, target: str, tips: Sequence[str]) -> None:
+    def __init__(
+        self, workspace: Workspace, target: str, tips: Sequence[str], index: Index | None = None
+    ) -> None:
         self._workspace = workspace
         self._target = target
         self._tips = tuple(tips)
+        self._index = index if index and _knows(index, self._tips) else None
         self._changes: dict[str, tuple[PathChange, ...]] = {}
+        self._touched: dict[str, tuple[str, ...]] = {}
         self._order: dict[str, int] | None = None
 
     @property
@@ -80,13 +89,21 @@ class PathHistory:
             return self.changes(path)
         return tuple(c for c in self.changes(path) if self.order.get(c.sha, limit) < limit)
 
+    def touched(self, sha: str, base: str, tree: str) -> tuple[str, ...]:
+        """Return the paths that a commit touches: in which ``tree`` differs from ``base``."""
+        if sha not in self._touched:
+            known = self._index.paths_of(sha) if self._index else ()
+            paths = tuple(path.decode("utf-8", "surrogateescape") for path in known)
+            self._touched[sha] = paths or touched(self._workspace, base, tree)
+        return self._touched[sha]
+
     def _range(self) -> tuple[str, ...]:
         return (*self._tips, "--not", self._target)
 
     def _followed(self, path: str) -> Iterator[PathChange]:
-        start: tuple[str, ...] = self._tips
+        since = ""
         for _ in range(_RENAMES_FOLLOWED):
-            changes = self._logged(path, start)
+            changes = self._found(path, since)
             first = next((change for change in reversed(changes) if change.creates), None)
             renamed = self._renamed(first) if first else None
             if first is None or renamed is None:
@@ -94,22 +111,25 @@ class PathHistory:
                 return
             old, real = renamed
             yield from (real if change is first else change for change in changes)
-            path, start = old, (f"{first.sha}^",)
+            path, since = old, first.sha
+
+    def _found(self, path: str, since: str) -> list[PathChange]:
+        """Return what changed a file of that name, before the commit ``since`` if there is one."""
+        if self._index is None:
+            return self._logged(path, (f"{since}^",) if since else self._tips)
+        limit = self.order.get(since, len(self.order))
+        inside = [sha for sha in self._index.touching(path) if self.order.get(sha, limit) < limit]
+        return self._patched(path, newest_first(inside, self.order))
+
+    def _patched(self, path: str, shas: Sequence[str]) -> list[PathChange]:
+        asked = "".join(f"{sha}\n" for sha in shas).encode()
+        options = (*_DIFF, "--", path)
+        text = self._workspace.git(*options, stdin=asked, max_stdout=_MAX_LOG) if shas else b""
+        return list(read_changes(text, path))
 
     def _logged(self, path: str, tips: Sequence[str]) -> list[PathChange]:
-        text = self._workspace.git(
-            *_LOG,
-            "--no-renames",
-            "--no-merges",
-            "--format=%x01commit %H",
-            *tips,
-            "--not",
-            self._target,
-            "--",
-            path,
-            max_stdout=_MAX_LOG,
-        )
-        return list(read_changes(text, path))
+        options = (*_LOG, *tips, "--not", self._target, "--", path)
+        return list(read_changes(self._workspace.git(*options, max_stdout=_MAX_LOG), path))
 
     def _renamed(self, change: PathChange) -> tuple[str, PathChange] | None:
         """Return the old name of a file that a commit renamed, and what it changed in it."""
@@ -130,6 +150,12 @@ class PathHistory:
         whole = _COMMIT[1:] + change.sha.encode() + b"\n" + text
         real = next(read_changes(whole, change.path), change)
         return replace(real, creates=True)
+
+
+def _knows(index: Index, tips: Sequence[str]) -> bool:
+    """Whether an index tells of all that ``tips`` reach; not so where history or trees lack."""
+    cut = any(repository.shallow for repository in index.workspace.repositories)
+    return not cut and not index.missing() and len(index.known(tips)) == len(frozenset(tips))
 
 
 def read_changes(text: bytes, path: str) -> Iterator[PathChange]:

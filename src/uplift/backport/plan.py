@@ -114,7 +114,7 @@ class _Planner:
         missing = unreachable(self.workspace, wanted, self.target)
         following = self._following(wanted) if self.options.follow_ups else []
         tips = self._tips({*missing, *(item.sha for item in following)})
-        history = PathHistory(self.workspace, self.target, tips)
+        history = PathHistory(self.workspace, self.target, tips, self.index)
         carried = self._carried(history)
         needs = Prerequisites(self.picker, history, carried, self.options.limits, self._repaired_by)
         roles = {sha: _requested(sha) for sha in wanted}

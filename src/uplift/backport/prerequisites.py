@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from uplift.backport.conflict_text import Difference, Region, difference, together
 from uplift.backport.model import Conflict
-from uplift.backport.path_history import PathChange, PathHistory, touched
+from uplift.backport.path_history import PathChange, PathHistory
 from uplift.backport.pick import Picked, Picker
 from uplift.lab.git import RepositoryError
 
@@ -235,7 +235,7 @@ class Prerequisites:
 
     def _touched(self, sha: str) -> tuple[str, ...]:
         trees = self._picker.trees_of(sha)
-        return touched(self._picker.workspace, trees.base, trees.tree)
+        return self._history.touched(sha, trees.base, trees.tree)
 
     def in_order(self, shas: Iterable[str]) -> list[str]:
         """Sort commits as upstream has them, oldest first."""
