@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _FILES = (
     "files; packages and images (.deb, .snap, wheel, OCI or Docker tarball), of which what is in "
-    "them is taken; directories, of which programs, libraries, kernels, modules and packages are; "
+    "them is taken; static libraries (.a), of which each object file is; directories, of which "
+    "programs, libraries, kernels, modules and packages are; "
     "links in directories are not followed"
 )
 _LEVELS = (

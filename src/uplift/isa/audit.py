@@ -31,7 +31,7 @@ from uplift.isa.model import (
     SetUse,
     Violation,
 )
-from uplift.isa.notes import identity
+from uplift.isa.notes import UNLINKED, identity
 from uplift.isa.program import Program, roots
 from uplift.isa.reachability import Places
 from uplift.isa.symbols import Names, debug_path, names
@@ -98,6 +98,8 @@ def _audit(
     found = work.functions()
     hits = work.hits(found)
     judged = _judged(work, hits)
+    if about.kind == UNLINKED:
+        judged = tuple(map(_not_linked, judged))
     result = FileAudit(
         path=path,
         arch=elf.arch,
@@ -424,6 +426,18 @@ def _exposed(found: Iterable[FunctionAudit], reaches: frozenset[Reach]) -> froze
 
 def _needs(arch: str, found: Sequence[FunctionAudit]) -> str:
     return levels.holding(arch, _exposed(found, frozenset({Reach.ALWAYS})))
+
+
+def _not_linked(function: FunctionAudit) -> FunctionAudit:
+    """Take back that an object file's code is always reached: what it is linked into decides."""
+    if function.reach != Reach.ALWAYS:
+        return function
+    sets = {
+        name: replace(use, reach=Reach.UNKNOWN) if use.reach == Reach.ALWAYS else use
+        for name, use in function.sets.items()
+    }
+    evidence = "nothing was linked yet: what takes this object file decides whether it is reached"
+    return replace(function, reach=Reach.UNKNOWN, sets=sets, evidence=(evidence,))
 
 
 def _level(arch: str, found: Sequence[FunctionAudit]) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from uplift.errors import UpliftError
 from uplift.isa.elf import ARCHES
+from uplift.isa.static_library import is_static_library
 
 _PACKED_MODULES = (".ko.gz", ".ko.xz", ".ko.zst")
 _PACKAGES = (".deb", ".ddeb", ".udeb", ".whl", ".snap")
@@ -117,12 +118,17 @@ def _file(path: Path, seen: set[tuple[int, int]]) -> Wanted | Skipped | None:
         if not stat.S_ISREG(status.st_mode) or key in seen:
             return None
         with path.open("rb") as stream:
-            arch = machine(stream.read(_HEADER.size))
+            head = stream.read(_HEADER.size + 1)
+            arch = machine(head)
     except OSError as error:
         return Skipped(str(path), error.strerror or "it cannot be read")
     seen.add(key)
     if arch == "":
         return Skipped(str(path), "it is not of 64 bits for x86-64, aarch64 or riscv64")
-    if arch or path.name.endswith((*_PACKED_MODULES, *_PACKAGES)) or path.name.startswith(_KERNELS):
+    if arch or is_static_library(head) or _is_named_so(path.name):
         return Wanted(str(path))
     return None
+
+
+def _is_named_so(name: str) -> bool:
+    return name.endswith((*_PACKED_MODULES, *_PACKAGES)) or name.startswith(_KERNELS)

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.errors import UpliftError
-from uplift.isa import baseline, contents, sources
+from uplift.isa import baseline, contents, sources, static_library
 from uplift.isa.audit import audit
 from uplift.isa.elf import Buffer, Elf
-from uplift.isa.file_list import Wanted, is_package, machine
+from uplift.isa.file_list import Skipped, Wanted, is_package, machine
 from uplift.isa.model import FileAudit
 from uplift.isa.notes import identity
 from uplift.isa.symbols import debug_path
 
 _AHEAD = 64  #: files that are on their way at once
+_HEAD = 64  #: bytes that tell what a file is
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,15 @@ class Refused:
     fix: str
 
 
-Answer = FileAudit | Refused
+Answer = FileAudit | Refused | Skipped
 
 
 def answers(wanted: Wanted, question: Question) -> tuple[Answer, ...]:
     """Audit one file, or every one in a package; what is wrong is an answer, too."""
     if is_package(wanted.source):
         return tuple(_packed(wanted, question))
+    if static_library.is_static_library(_head(wanted.source)):
+        return tuple(_objects(wanted, question))
     return (_answer(wanted, wanted.source, question),)
 
 
@@ -61,6 +64,21 @@ def _packed(wanted: Wanted, question: Question) -> Iterator[Answer]:
             for found in inside.files:
                 path = f"{wanted.path}/{contents.printable(found.name)}"
                 yield _answer(Wanted(path), found.data, question)
+    except UpliftError as error:
+        yield Refused(wanted.path, error.problem, error.cause, error.fix)
+
+
+def _objects(wanted: Wanted, question: Question) -> Iterator[Answer]:
+    """Audit the object files in a static library, each called ``library(object)``."""
+    try:
+        with wanted.source.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
+        for member in static_library.objects(data, wanted.path):
+            path = f"{wanted.path}({member.name})"
+            if machine(bytes(member.data[:_HEAD])) is None:
+                yield Skipped(path, "it is no ELF file: no code of it was looked at")
+            else:
+                yield _answer(Wanted(path), member.data, question)
     except UpliftError as error:
         yield Refused(wanted.path, error.problem, error.cause, error.fix)
 
@@ -86,10 +104,10 @@ def _answer(wanted: Wanted, source: Path | Buffer, question: Question) -> Answer
 
 def _head(source: Path | Buffer) -> bytes:
     if not isinstance(source, Path):
-        return bytes(source[:20])
+        return bytes(source[:_HEAD])
     try:
         with source.open("rb") as stream:
-            return stream.read(20)
+            return stream.read(_HEAD)
     except OSError:
         return b""  # the audit says what is wrong
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from uplift.isa.elf import INTERPRETER, NOTE, NOTES, RELOCATABLE, Elf
 from uplift.isa.model import Identity
 
-_KINDS = {1: "relocatable", 2: "executable", 3: "shared", 4: "core"}
+UNLINKED = "relocatable"  #: the kind of an object file
+_KINDS = {1: UNLINKED, 2: "executable", 3: "shared", 4: "core"}
 _BUILD_ID, _PROPERTY, _PACKAGE = 3, 5, 0xCAFE1A7E
 _MAX_NOTE = 1 << 16
 _LEVELS = ("x86-64-baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4")

@@ -138,7 +138,10 @@ class AuditText:
     def _table(self, files: Sequence[FileReport]) -> None:
         rows = [file for file in files if file.sets]
         if rows:
-            self._console.print(self._files(rows))
+            place = _place([file.audit.path for file in rows])
+            if place:
+                self._console.print(Text(f"  in {safe(place.rstrip('('))}", style="bold"))
+            self._console.print(self._files(rows, place))
             self._legend()
         base = len(files) - len(rows)
         told = f"  {len(files)} files, {base} of them with nothing above the base"
@@ -147,7 +150,7 @@ class AuditText:
             Text("  name one file, or --functions, to see its functions", style="dim")
         )
 
-    def _files(self, rows: Iterable[FileReport]) -> Table:
+    def _files(self, rows: Iterable[FileReport], place: str) -> Table:
         table = _plain_table()
         table.add_column("file", overflow="fold", ratio=4)
         table.add_column("surely runs on", ratio=2)
@@ -157,7 +160,9 @@ class AuditText:
             table.add_column(safe(self._report.chip.name), overflow="fold", ratio=3)
         for file in rows:
             cells = [Text(_some(_of_reach(file, reach), _FEW), STYLE[reach]) for reach in Reach]
-            row = [Text(safe(file.audit.path)), _level_cell(file), *cells]
+            name = file.audit.path[len(place) :]
+            name = name.removesuffix(")") if place.endswith("(") else name
+            row = [Text(safe(name)), _level_cell(file), *cells]
             if self._report.chip:
                 row.append(self._fit_cell(file))
             table.add_row(*row)
@@ -177,6 +182,16 @@ class AuditText:
         if len(skipped) > _SKIPPED:
             more = f"  and {len(skipped) - _SKIPPED} more were not audited: --json names them"
             self._console.print(Text(more, style="yellow"))
+
+
+def _place(paths: Sequence[str]) -> str:
+    """Return the directory, package or static library that all of several files lie in."""
+    if len(paths) < 2:
+        return ""
+    first, last = min(paths), max(paths)  # what these two share, all do
+    pairs = enumerate(zip(first, last, strict=False))
+    same = next((at for at, (one, other) in pairs if one != other), len(first))
+    return first[: max(first.rfind(sign, 0, same) for sign in "/(") + 1]
 
 
 def level_lines(report: AuditReport) -> Iterator[str]:
