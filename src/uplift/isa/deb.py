@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from uplift.isa import control
 from uplift.isa.contents import HEAD, Contents, Found, Package, Readable, clean, taken, wanted
 from uplift.lab import package_stream
+from uplift.lab.tar_stream import Kind, TarStream
 
 _MAX_CONTROL = 4 << 20
 _KEPT = 32 << 20  #: bytes of files that a hard link may still lead to
@@ -23,41 +23,37 @@ def contents(raw: BinaryIO) -> Contents:
     package = None
     for name, size in package_stream.deb_members(raw):
         if name.startswith("control.tar"):
-            package = _control(package_stream.deb_tar(raw, size, name))
+            package = _control(package_stream.deb_stream(raw, size, name))
         elif name.startswith("data.tar"):
             if package is None:
                 raise ValueError("its control.tar does not stand before its data.tar")
-            return Contents(package, tar_files(package_stream.deb_tar(raw, size, name), package))
+            return Contents(package, tar_files(package_stream.deb_stream(raw, size, name), package))
     raise ValueError("there is no data.tar in it, so it is no Debian package")
 
 
-def _control(archive: tarfile.TarFile) -> Package:
-    for member in package_stream.tar_members(archive):
-        if clean(member.name) == "control" and member.isreg():
-            stream = archive.extractfile(member)
-            if stream is None or member.size > _MAX_CONTROL:
+def _control(archive: TarStream) -> Package:
+    for member in archive:
+        if clean(member.name) == "control" and member.kind is Kind.FILE:
+            if member.size > _MAX_CONTROL:
                 break
-            text = stream.read(_MAX_CONTROL).decode("utf-8", "replace")
-            return control.package(next(control.stanzas(text.splitlines()), {}))
+            lines = archive.read(member.size).decode("utf-8", "replace").splitlines()
+            return control.package(next(control.stanzas(lines), {}))
     raise ValueError("there is no control file in its control.tar")
 
 
-def tar_files(archive: tarfile.TarFile, package: Package) -> Iterator[Found]:
+def tar_files(archive: TarStream, package: Package) -> Iterator[Found]:
     """Yield the files of a tar archive that hold instructions; a hard link as what it leads to.
 
     :raises ValueError: a file is larger than the caps or cut short.
     """
     links = _Links()
-    for member in package_stream.tar_members(archive):
-        name = clean(member.name)
-        if member.islnk():
-            same = links.found.get(clean(member.linkname))
+    for member in archive:
+        if member.kind is Kind.HARD_LINK:
+            same = links.found.get(clean(member.target))
             if same is not None:
-                yield Found(name, same.data, same.sha256, package)
-        elif member.isreg() and member.size > HEAD:
-            stream = archive.extractfile(member)
-            assert stream is not None
-            found = file_in(name, stream, member.size, package)
+                yield Found(clean(member.name), same.data, same.sha256, package)
+        elif member.kind is Kind.FILE and member.size > HEAD:
+            found = file_in(clean(member.name), archive, member.size, package)
             if found is not None:
                 links.add(found)
                 yield found

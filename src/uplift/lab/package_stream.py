@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from uplift.errors import UpliftError
+from uplift.lab import tar_stream
 
 MAX_STREAM = 16 << 30  #: bytes that a package may unpack to
-MAX_MEMBERS = 400_000
-MAX_HEADER = 1 << 20  #: bytes of a member's extended header: ``tarfile`` holds it in memory
+MAX_MEMBERS = tar_stream.MAX_MEMBERS
 FREE_STREAM = 256 << 20  #: unpacked bytes that no ratio limits
 MAX_RATIO = 1500  #: unpacked bytes for each packed one, beyond that
 #: What reading a broken archive raises.
@@ -34,7 +34,7 @@ class Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Header:
         header = super().frombuf(buf, encoding, errors)
-        if header.type in (b"L", b"K", b"x", b"g", b"X") and header.size > MAX_HEADER:
+        if header.type in (b"L", b"K", b"x", b"g", b"X") and header.size > tar_stream.MAX_HEADER:
             raise ValueError(f"a header of it has {header.size} bytes")
         if header.size < 0:
             raise ValueError("a member has a negative size")
@@ -60,6 +60,11 @@ def deb_members(raw: BinaryIO) -> Iterator[tuple[str, int]]:
 def deb_tar(raw: BinaryIO, size: int, name: str) -> tarfile.TarFile:
     """Return the archive that a member of a package holds, packed as its name says."""
     return tar(Unpacking(raw, size, name.rpartition(".")[2]))
+
+
+def deb_stream(raw: BinaryIO, size: int, name: str) -> tar_stream.TarStream:
+    """Return the members of that archive, for a reader who takes few of them."""
+    return tar_stream.TarStream(Unpacking(raw, size, name.rpartition(".")[2]))
 
 
 def tar(stream: io.RawIOBase) -> tarfile.TarFile:
@@ -109,14 +114,22 @@ class Unpacking(io.RawIOBase):
         self._taken += len(data)
         return data
 
-    def readinto(self, buffer: Any) -> int:
-        """Unpack into ``buffer``; return how many bytes."""
-        data = self._unpacker.read(len(buffer))
+    def take(self, size: int) -> bytes:
+        """Return up to ``size`` unpacked bytes, none only at the end.
+
+        :raises ValueError: the caps are reached.
+        """
+        data: bytes = self._unpacker.read(size)
         self._given += len(data)
         if self._given > MAX_STREAM:
             raise ValueError(f"it unpacks to more than {MAX_STREAM} bytes")
         if self._given > FREE_STREAM + MAX_RATIO * self._taken:
             raise ValueError(f"it grows more than {MAX_RATIO} times when it is unpacked")
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Unpack into ``buffer``; return how many bytes."""
+        data = self.take(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
