@@ -17,6 +17,7 @@ PROC = Path("/proc")
 MAX_BYTES = 64 << 20
 _LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ([rwxsp-]{4}) [0-9a-f]+ [0-9a-f:]+ \d+ *(.*)")
 _DELETED = " (deleted)"
+_IN_MEMORY = "/memfd:"  #: a file that memfd_create(2) made
 _KERNELS_OWN = ("[vdso]", "[vsyscall]", "[vvar]")
 
 
@@ -69,9 +70,24 @@ def _unescaped(name: bytes) -> bytes:
 def _file(home: Path, name: str, place: str) -> Wanted | Skipped:
     """Say where the file can be read: as it is mapped, or in the process's own file system."""
     as_mapped = home / "map_files" / place
+    if name.startswith(_IN_MEMORY):
+        return _in_memory(as_mapped, name)
     if os.access(as_mapped, os.R_OK):
         return Wanted(name, str(as_mapped))
     if name.endswith(_DELETED):
         return Skipped(name, "it was removed or replaced, and only root may read it as mapped")
     inside = home / "root" / name.lstrip("/")
     return Wanted(name, str(inside)) if os.access(inside, os.R_OK) else Wanted(name)
+
+
+def _in_memory(as_mapped: Path, name: str) -> Wanted | Skipped:
+    """Say whether a file that was made in memory is a program; engines that translate code, and
+    container runtimes that copy themselves, make such files.
+    """
+    try:
+        with as_mapped.open("rb") as stream:
+            is_elf = stream.read(4) == b"\x7fELF"
+    except OSError:
+        return Skipped(name, "it lies in memory only (memfd), and only root may read it as mapped")
+    why = "it lies in memory only (memfd) and is no ELF file: code that was made while it ran"
+    return Wanted(name, str(as_mapped)) if is_elf else Skipped(name, why)
