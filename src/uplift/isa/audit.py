@@ -17,6 +17,7 @@ from uplift.isa import baseline as levels
 from uplift.isa import decoder, functions
 from uplift.isa.dispatch import GUARDS, Verdicts, judge
 from uplift.isa.elf import Buffer, Elf, Ints
+from uplift.isa.exploration import explored
 from uplift.isa.feature_words import NAMES
 from uplift.isa.frames import debug_frames, frames
 from uplift.isa.functions import CONFIDENCE, WALKED, Hits, Part, Ranges, References, ranges
@@ -180,9 +181,7 @@ class _Work:
         """Follow code into the gaps; what is found there may lead further."""
         refs = functions.references(self.elf.arch, self.code, found)
         self.refs = refs
-        seeds = functions.seeds(self.elf, self.names, self.elf.pointers, refs, found)
-        walked, _ = functions.follow(self.elf.arch, self.code, found, seeds)
-        return walked
+        return explored(self.elf, self.names, self.code, found, refs)
 
     def references(self) -> References:
         if self.refs is None or (self.found.origin == WALKED).any():

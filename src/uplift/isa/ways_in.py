@@ -23,6 +23,7 @@ from uplift.isa import functions
 from uplift.isa.audit import audit
 from uplift.isa.disassembly import Line, disassemble, words_by
 from uplift.isa.elf import Elf, Ints
+from uplift.isa.exploration import explored
 from uplift.isa.feature_words import NAMES
 from uplift.isa.frames import debug_frames, frames
 from uplift.isa.functions import Ranges, References
@@ -251,8 +252,7 @@ class _Reader:
             described = debug_frames(self._debug)
         declared = functions.declared(self.code, described, self.names)
         refs = functions.references(self.elf.arch, self.code, declared)
-        seeds = functions.seeds(self.elf, self.names, self.elf.pointers, refs, declared)
-        walked, _ = functions.follow(self.elf.arch, self.code, declared, seeds)
+        walked = explored(self.elf, self.names, self.code, declared, refs)
         return self._with_own(declared.joined(walked))
 
     def _with_own(self, found: Ranges) -> Ranges:
