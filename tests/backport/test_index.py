@@ -15,6 +15,7 @@ import pytest
 from tests.backport.git_repository import GitRepository
 from uplift.backport import index_build, index_schema
 from uplift.backport.index import Index
+from uplift.backport.message_links import meant
 from uplift.backport.model import Reference, ReferenceKind
 from uplift.lab.git import Workspace
 
@@ -281,3 +282,75 @@ def test_the_environment_of_the_caller_has_no_say(tmp_path, repository, monkeypa
     monkeypatch.setitem(os.environ, "GIT_EXTERNAL_DIFF", "false")
     with indexed(tmp_path, repository.path) as index:
         assert index.patch_id(sha)
+
+
+def _older(path: Path) -> None:
+    """Make the file one that knew no links (version 6)."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("drop table link")
+        connection.execute("pragma user_version = 6")
+    connection.close()
+
+
+def test_links_are_kept_and_found_by_the_bug_they_mean(tmp_path, repository):
+    sha = repository.commit("one\n\nLP: #1234567\nLink: https://example.org/x", {"a": "1\n"})
+    bug = meant("https://bugs.launchpad.net/bugs/1234567")
+    with indexed(tmp_path, repository.path) as index:
+        assert [link.value for link in index.links([sha])[sha]] == [
+            "LP: #1234567",
+            "https://example.org/x",
+        ]
+        assert [found for found, _ in index.linking(bug)] == [sha]
+
+
+def test_an_older_file_is_upgraded_its_patches_kept_and_its_messages_read_again(
+    tmp_path, repository
+):
+    sha = repository.commit("one\n\nLP: #1234567", {"a": "1\n"})
+    with indexed(tmp_path, repository.path) as index:
+        patch_id = index.patch_id(sha)
+    _older(tmp_path / "workspace" / "index.sqlite")
+    new = repository.commit("two\n\nLP: #1234567", {"a": "2\n"})
+    with indexed(tmp_path, repository.path) as index:
+        assert index.new == 1
+        assert "upgraded from version 6" in index.remark
+        assert [found for found, _ in index.linking(meant("LP#1234567"))] == [sha, new]
+        assert set(index._stored_patches([sha])) == {sha}
+        assert index.patch_id(sha) == patch_id
+    with indexed(tmp_path, repository.path) as index:
+        assert index.remark == ""
+
+
+def test_an_upgrade_that_was_interrupted_goes_on(tmp_path, repository, monkeypatch):
+    shas = [repository.commit(f"c{n}\n\nLP: #1234567", {"a": f"{n}\n"}) for n in range(9)]
+    indexed(tmp_path, repository.path).close()
+    _older(tmp_path / "workspace" / "index.sqlite")
+    monkeypatch.setattr(index_build, "_BATCH", 2)
+    told: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    workspace = Workspace.make(tmp_path / "workspace", [repository.path])
+    with pytest.raises(KeyboardInterrupt):
+        Index.open(workspace, interrupt)
+    with Index.open(workspace, lambda done, total: told.append(done)) as index:
+        assert {found for found, _ in index.linking(meant("LP#1234567"))} == set(shas)
+    assert told == [2, 4, 6, 8, 9, 9]
+
+
+def test_what_became_of_a_damaged_or_newer_file_is_told(tmp_path, repository):
+    grow(repository, 1)
+    with indexed(tmp_path, repository.path) as index:
+        assert index.remark == ""
+    path = tmp_path / "workspace" / "index.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"pragma user_version = {index_schema.VERSION + 1}")
+    with indexed(tmp_path, repository.path) as index:
+        assert index.remark.endswith("it is built anew")
+        assert index.new == 1
+    path.write_bytes(b"no database at all" * 1000)
+    with indexed(tmp_path, repository.path) as index:
+        assert index.remark.endswith("was damaged: it is built anew")

@@ -13,6 +13,7 @@ from typing import Any
 from uplift.backport import index_build, index_schema
 from uplift.backport.commit_text import read_commit
 from uplift.backport.index_build import KINDS, transaction
+from uplift.backport.message_links import Link, LinkKind, Meant
 from uplift.backport.model import Commit, Reference
 from uplift.backport.patches import Patch, read_patches
 from uplift.backport.titles import plain_title, title_key
@@ -61,9 +62,12 @@ class Missing:
 class Index:
     """Answers from the index of one workspace; made by :meth:`open`, which brings it up to date."""
 
-    def __init__(self, workspace: Workspace, connection: sqlite3.Connection, new: int) -> None:
+    def __init__(
+        self, workspace: Workspace, connection: sqlite3.Connection, new: int, remark: str = ""
+    ) -> None:
         self.workspace = workspace
         self.new = new  #: commits that were read when it was opened
+        self.remark = remark  #: what became of an older or damaged file; for a person
         self._connection = connection
 
     @classmethod
@@ -73,13 +77,14 @@ class Index:
         :param progress: called with how many commits were read, and of how many.
         :raises UpliftError: the file cannot be written, or git cannot list the commits.
         """
-        connection = index_schema.connect(workspace.directory / "index.sqlite")
+        file = index_schema.connect(workspace.directory / "index.sqlite")
+        connection = file.connection
         try:
             new = index_build.update(workspace, connection, progress)
         except BaseException:
             connection.close()
             raise
-        return cls(workspace, connection, new)
+        return cls(workspace, connection, new, file.remark)
 
     def close(self) -> None:
         """Close the file."""
@@ -155,6 +160,34 @@ class Index:
             if (commit, reference.line) not in seen and not self.expand(reference.named)
         ]
         return tuple(here)
+
+    def links(self, shas: Iterable[str]) -> dict[str, tuple[Link, ...]]:
+        """Return what the messages of ``shas`` link to, in the order of their text."""
+        found: dict[str, list[Link]] = {}
+        for marks, values in _chunks(shas):
+            query = (
+                "select sha, kind, value from link join commits on commits.id = commit_id "  # noqa: S608
+                f"where sha in ({marks}) order by commit_id, place"
+            )
+            for sha, kind, value in self._connection.execute(query, values):
+                found.setdefault(sha.hex(), []).append(Link(LinkKind(kind), value))
+        return {sha: tuple(linked) for sha, linked in found.items()}
+
+    def linking(self, bug: Meant) -> tuple[tuple[str, Link], ...]:
+        """Return the commits that link to ``bug``, the oldest first, and how each writes it.
+
+        A number without a tracker finds that number of every tracker.
+        """
+        keys: tuple[int, ...] = bug.keys
+        where = f"key in ({','.join('?' * len(keys))})"
+        if bug.number and not bug.tracker:
+            where, keys = "number = ?", (bug.number,)
+        query = (
+            "select sha, kind, value from link join commits on commits.id = commit_id "  # noqa: S608
+            f"where {where} order by committed, commits.id desc, place"
+        )
+        rows = self._connection.execute(query, keys)
+        return tuple((sha.hex(), Link(LinkKind(kind), value)) for sha, kind, value in rows)
 
     def expand(self, prefix: str) -> str:
         """Return the one sha that begins with ``prefix``; empty where none or several do."""

@@ -18,12 +18,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from uplift.backport.commit_text import split_message
-from uplift.backport.index_log import Interrupted, Logged, read_log, salvage
+from uplift.backport.commit_text import message_of, split_message
+from uplift.backport.index_log import MAX_MESSAGE, Interrupted, Logged, read_log, salvage
+from uplift.backport.index_schema import UNREAD
+from uplift.backport.message_links import links
 from uplift.backport.model import Reference, ReferenceKind
 from uplift.backport.titles import plain_title, title_key
 from uplift.backport.trailers import references
-from uplift.lab.git import Workspace
+from uplift.lab.git import RepositoryError, Workspace
 
 Progress = Callable[[int, int], None]
 
@@ -31,6 +33,7 @@ KINDS = tuple(ReferenceKind)  #: a kind is stored as its place here; a change ne
 
 _Value = TypeVar("_Value")
 
+_INSERT_LINK = "insert or ignore into link values (?, ?, ?, ?, ?, ?)"
 _BATCH = 2000
 _AT_HAND = 200_000  #: names whose numbers are kept in memory
 _ASKED = 500  #: values of one query (SQLite's own limit is 999 before 3.32)
@@ -44,6 +47,9 @@ def update(
     :param progress: called with how many commits were read, and 0: git does not say of how many.
     :raises RepositoryError: git cannot read the repository.
     """
+    if _noted(connection, UNREAD):
+        with _alone(workspace.directory / "index.lock"):
+            _read_links(workspace, connection, progress or (lambda done, total: None))
     tips = frozenset(workspace.refs().values())
     cut = _cut(workspace)
     if _is_current(workspace, connection, tips, cut):
@@ -108,6 +114,32 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("commit")
 
 
+def _read_links(workspace: Workspace, connection: sqlite3.Connection, progress: Progress) -> None:
+    """Read the messages again of commits that were stored before links were kept.
+
+    What was read stays read, so that an interrupted run goes on; a commit that is gone has none.
+    """
+    (last,) = connection.execute("select ifnull(max(id), 0) from commits").fetchone()
+    query = "select id, sha from commits where id > ? order by id limit ?"
+    while unread := _noted(connection, UNREAD):
+        part = connection.execute(query, (int(unread), _BATCH)).fetchall()
+        rows = [
+            (number, *row) for number, sha in part for row in _links_of(_message(workspace, sha))
+        ]
+        with transaction(connection):
+            connection.executemany(_INSERT_LINK, rows)
+            note = (str(part[-1][0]), UNREAD) if part else ("", UNREAD)
+            connection.execute("update note set value = ? where name = ?", note)
+        progress(part[-1][0] if part else last, last)
+
+
+def _message(workspace: Workspace, sha: bytes) -> str:
+    try:
+        return message_of(workspace.objects.read(sha.hex(), MAX_MESSAGE)[1])
+    except RepositoryError:  # pruned since, damaged, or larger than any message
+        return ""
+
+
 class _Build:
     """One run of the builder."""
 
@@ -160,6 +192,7 @@ class _Build:
             for table, key in (
                 ("reference", "commit_id"),
                 ("patch", "commit_id"),
+                ("link", "commit_id"),
                 ("commits", "id"),
             ):
                 self._connection.execute(
@@ -199,15 +232,18 @@ class _Build:
     def _store(self, batch: Sequence[_Read]) -> None:
         rows: list[tuple[object, ...]] = []
         named: list[tuple[object, ...]] = []
+        linked: list[tuple[object, ...]] = []
         touched: dict[int, array[int]] = {}
         self._paths.learn({path for read in batch for path in read.commit.paths or ()})
         for read in batch:
             self._next += 1
             rows.append(self._row(read, touched))
             named.extend((self._next, *reference) for reference in read.references)
+            linked.extend((self._next, *link) for link in read.links)
         insert = self._connection.executemany
         insert("insert into commits values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         insert("insert into reference values (?, ?, ?, ?, ?, ?, ?)", named)
+        insert(_INSERT_LINK, linked)
         first = rows[0][0]
         postings = [(path, first, ids.tobytes()) for path, ids in sorted(touched.items())]
         insert("insert into posting values (?, ?, ?)", postings)
@@ -233,16 +269,25 @@ class _Read:
     commit: Logged
     title: str
     references: tuple[tuple[object, ...], ...]
+    links: tuple[tuple[object, ...], ...]
 
 
 def _read(commit: Logged) -> _Read:
     title = plain_title(split_message(commit.message)[0])
-    return _Read(commit, title, tuple(map(_row_of, references(commit.message))))
+    named = tuple(map(_row_of, references(commit.message)))
+    return _Read(commit, title, named, _links_of(commit.message))
 
 
 def _row_of(item: Reference) -> tuple[object, ...]:
     kind, key = KINDS.index(item.kind), title_key(plain_title(item.title))
     return kind, item.named, item.title, key, item.place, item.line
+
+
+def _links_of(message: str) -> tuple[tuple[object, ...], ...]:
+    return tuple(
+        (place, link.kind.value, link.value, link.meant.key, link.meant.number)
+        for place, link in enumerate(links(message))
+    )
 
 
 def _parts(values: Sequence[_Value]) -> Iterable[Sequence[_Value]]:

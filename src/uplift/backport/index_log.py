@@ -14,7 +14,7 @@ from uplift.lab.git import MissingObject, RepositoryError, Workspace
 from uplift.lab.process import Pipe
 
 MAX_PATHS = 200_000  #: of one commit that are kept
-_MAX_MESSAGE = 1 << 20  #: bytes of one commit that are read
+MAX_MESSAGE = 1 << 20  #: bytes of one commit that are read
 _PIECE = 1 << 18
 _TOGETHER = 500  #: commits whose trees are compared by one process in a damaged repository
 #: A field cannot hold a NUL: git cuts a message there. Every commit has seven, the last one empty.
@@ -88,7 +88,7 @@ def _logged(head: tuple[bytes, ...], paths: tuple[bytes, ...] | None) -> Logged:
         authored=_seconds(authored),
         committed=_seconds(committed),
         email=decode(email, "").casefold(),
-        message=decode(message[:_MAX_MESSAGE], ""),
+        message=decode(message[:MAX_MESSAGE], ""),
         paths=paths,
     )
 
@@ -128,7 +128,7 @@ def _reachable(
     while waiting:
         sha = waiting.pop()
         try:
-            kind, raw = workspace.objects.read(f"{sha}^{{commit}}", _MAX_MESSAGE)
+            kind, raw = workspace.objects.read(f"{sha}^{{commit}}", MAX_MESSAGE)
         except MissingObject:
             missing(sha, "commit")
             continue

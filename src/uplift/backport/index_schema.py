@@ -1,17 +1,19 @@
-"""The tables of the index, and the version that makes an older file be built anew.
+"""The tables of the index, and what happens to a file of another version.
 
-Everything in the file can be read from the repository again, so a damaged one is thrown away.
+Everything in the file can be read from the repository again, so a damaged one, or one that this
+version cannot bring up to date, is thrown away. Whoever opens it is told.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.errors import UpliftError
 
-VERSION = 6
+VERSION = 7
 _TABLES = """
 create table seen (tip text primary key) without rowid;
 create table note (name text primary key, value text not null) without rowid;
@@ -49,10 +51,36 @@ create table posting (            -- the commits of one batch that touch a path
 ) without rowid;
 create table patch (commit_id integer primary key, patch blob not null, lines blob not null);
 """
+_LINKS = """
+create table link (               -- what a message links to: message_links.py
+    commit_id integer not null, place integer not null,
+    kind text not null, value text not null,
+    key integer not null,         -- the same for all ways to write it
+    number integer not null,      -- of a bug; 0 where it has none
+    primary key (commit_id, place)
+) without rowid;
+create index link_key on link (key);
+create index link_number on link (number) where number != 0;
+"""
+UNREAD = "links are unread after"
+"""The note that says that the messages of commits stored before links were kept are still to be
+read: its value is the number of the last commit whose message was."""
+#: What makes a file of that version one of the next.
+_UPGRADES = {
+    6: _LINKS + "insert into note values ('links are unread after', '0');\n",  # noqa: S608
+}
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open the index file, or make it; one of another version or damaged is made anew.
+@dataclass(frozen=True)
+class Opened:
+    """The open file, and what to tell a person of what became of the one that was there."""
+
+    connection: sqlite3.Connection
+    remark: str = ""
+
+
+def connect(path: Path) -> Opened:
+    """Open the index file, or make it; an older one is upgraded, a damaged or newer one made anew.
 
     :raises UpliftError: it cannot be opened or written.
     """
@@ -63,7 +91,7 @@ def connect(path: Path) -> sqlite3.Connection:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             remove(path)
-            return _opened(path)
+            return Opened(_opened(path).connection, f"{path} was damaged: it is built anew")
     except sqlite3.Error as error:
         raise UpliftError(
             f"cannot open the index {path}",
@@ -72,32 +100,36 @@ def connect(path: Path) -> sqlite3.Connection:
         ) from error
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path) -> Opened:
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
     try:
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = normal")
         connection.execute("pragma cache_size = -65536")
         version = connection.execute("pragma user_version").fetchone()[0]
-        if version not in (0, VERSION):
+        if version not in (0, VERSION, *_UPGRADES):
             connection.close()
             remove(path)
-            return _opened(path)
-        if not version:
-            _create(connection)
+            remark = f"{path} is of version {version}, not {VERSION}: it is built anew"
+            return Opened(_opened(path).connection, remark)
+        if version != VERSION:
+            _bring_up(connection)
     except sqlite3.DatabaseError:
         connection.close()
         raise
-    return connection
+    upgraded = f"{path} is upgraded from version {version} to {VERSION}"
+    return Opened(connection, upgraded if version in _UPGRADES else "")
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _bring_up(connection: sqlite3.Connection) -> None:
     """Make the tables in one transaction: of several processes the first makes them."""
     connection.execute("begin immediate")
-    if not connection.execute("pragma user_version").fetchone()[0]:
-        for statement in _TABLES.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"pragma user_version = {VERSION}")
+    version = connection.execute("pragma user_version").fetchone()[0]
+    wanted = [_TABLES + _LINKS] if not version else []
+    wanted += [_UPGRADES[number] for number in range(version, VERSION) if version]
+    for statement in "".join(wanted).split(";\n"):
+        connection.execute(statement)
+    connection.execute(f"pragma user_version = {VERSION}")
     connection.execute("commit")
 
 

@@ -1,13 +1,17 @@
-"""Which commits a question is about: named, of a range, a word, a path or a feature."""
+"""Which commits a question is about: named, of a range, a word, a path, a bug or a feature."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from uplift.backport.index import Index
+from uplift.backport.message_links import meant
+from uplift.backport.reachable import reachable
 from uplift.catalog.model import Feature
 from uplift.errors import UpliftError
 from uplift.lab.git import RepositoryError, Workspace
+from uplift.lab.process import printable
 
 _MOST = 200_000  #: commits of one question
 
@@ -18,7 +22,8 @@ class Selection:
 
     :param range: ``A..B``, a whole release against another for instance.
     :param grep: words of the message, compared as they are; :param path: a file or a folder.
-    :param upstream: where ``grep`` and ``path`` are looked for when no range is given.
+    :param bugs: bugs, or addresses, that the message links to; a commit of one of them counts.
+    :param upstream: where all these are looked for when no range is given.
     """
 
     names: tuple[str, ...] = ()
@@ -26,6 +31,7 @@ class Selection:
     grep: str = ""
     path: str = ""
     upstream: str = ""
+    bugs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,21 @@ class Selected:
     notes: tuple[str, ...] = ()
 
 
-def select(workspace: Workspace, asked: Selection, features: Sequence[Feature] = ()) -> Selected:
+def select(
+    workspace: Workspace, index: Index, asked: Selection, features: Sequence[Feature] = ()
+) -> Selected:
     """Return the commits that are asked for, each once.
 
-    A sha that the repository does not hold stays as it was written: its state is undetermined.
+    Of a range, a word, a path and bugs a commit has to fit all that are given. A sha that the
+    repository does not hold stays as it was written: its state is undetermined.
 
     :raises UpliftError: a name is no commit, nothing was selected, or far too much.
     """
     notes: list[str] = []
     found = [_named(workspace, name) for name in asked.names]
-    if asked.range or asked.grep or asked.path:
+    if asked.bugs:
+        found += _linking(workspace, index, asked, notes)
+    elif asked.range or asked.grep or asked.path:
         found += _logged(workspace, asked)
     for feature in features:
         found += _of_feature(workspace, feature, notes)
@@ -53,7 +64,7 @@ def select(workspace: Workspace, asked: Selection, features: Sequence[Feature] =
         raise UpliftError(
             "no commit is selected",
             "; ".join(notes) or "nothing matches",
-            "name commits, or give --range, --grep, --path or another feature",
+            "name commits, or give --range, --grep, --path, --of-bug or another feature",
         )
     return Selected(tuple(dict.fromkeys(found)), tuple(notes))
 
@@ -65,6 +76,38 @@ def _named(workspace: Workspace, name: str) -> str:
         if len(name) in (40, 64) and all(letter in "0123456789abcdef" for letter in name):
             return name
         raise
+
+
+def _linking(workspace: Workspace, index: Index, asked: Selection, notes: list[str]) -> list[str]:
+    """Return the commits of bugs, the oldest first."""
+    linking = dict.fromkeys(sha for written in asked.bugs for sha in _of_bug(index, written, notes))
+    single = [sha for sha, known in index.known(linking).items() if known.parents < 2]
+    last, *first = _ends(workspace, asked.range or asked.upstream or "HEAD")
+    there = reachable(workspace, single, last)
+    for end in first:
+        there -= reachable(workspace, there, end.removeprefix("^"))
+    if outside := len(single) - len(there):
+        notes.append(f"{outside} more link to it outside {asked.range or asked.upstream or 'HEAD'}")
+    if asked.grep or asked.path:
+        there &= frozenset(_logged(workspace, asked))
+    return [sha for sha in linking if sha in there]
+
+
+def _of_bug(index: Index, written: str, notes: list[str]) -> list[str]:
+    bug = meant(written)
+    if bug is None:
+        raise UpliftError(
+            f"no bug is called {printable(written)}",
+            "it is no number, no tracker's name for one, and no address",
+            "write 1234567, LP#1234567, RHEL-1234 or the bug's address",
+        )
+    linking = index.linking(bug)
+    trackers = sorted({link.meant.tracker or "no tracker named" for _, link in linking})
+    if len(trackers) > 1:
+        notes.append(f"bug {printable(written)} is of several trackers: {', '.join(trackers)}")
+    if not linking:
+        notes.append(f"no message links to {printable(written)}")
+    return [sha for sha, _ in linking]
 
 
 def _logged(workspace: Workspace, asked: Selection) -> list[str]:

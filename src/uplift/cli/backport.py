@@ -56,7 +56,7 @@ def _add_status(actions: Any) -> None:
     )
     add_repositories(parser)
     parser.add_argument("--branch", default="HEAD", metavar="B", help="any commit (HEAD)")
-    add_selection(parser)
+    add_selection(parser, "--bug")
     parser.add_argument("--missing", action="store_true", help="only what the branch lacks")
     parser.add_argument("--differences", action="store_true", help="how near matches differ")
     parser.add_argument("--landed", action="store_true", help="exit with 1 unless all are present")
@@ -73,7 +73,7 @@ def _add_plan(actions: Any) -> None:
     )
     add_repositories(parser)
     parser.add_argument("--onto", default="HEAD", metavar="B", help="any commit (HEAD)")
-    add_selection(parser)
+    add_selection(parser, "--bug")
     add_plan_options(parser)
     parser.add_argument("--check", action="store_true", help="exit with 1 unless it applies")
     parser.add_argument("--json", action="store_true", help="print uplift-backport-plan/1 JSON")
@@ -93,12 +93,24 @@ def add_repositories(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upstream", metavar="REF", help="where upstream's commits come from")
 
 
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add what selects upstream commits."""
+def add_selection(parser: argparse.ArgumentParser, *bug: str) -> None:
+    """Add what selects upstream commits.
+
+    :param bug: another name of ``--of-bug``, where ``--bug`` does not say which bug to write.
+    """
     parser.add_argument("commits", nargs="*", metavar="SHA", help="a commit, a tag, a branch")
     parser.add_argument("--range", default="", metavar="A..B", help="all commits of a range")
     parser.add_argument("--grep", default="", metavar="TEXT", help="messages that contain TEXT")
     parser.add_argument("--path", default="", metavar="P", help="commits that touch P")
+    parser.add_argument(
+        *bug,
+        "--of-bug",
+        action="append",
+        default=[],
+        dest="of_bug",
+        metavar="BUG",
+        help="commits whose message links to it: 1234567, LP#1234567, an address (repeatable)",
+    )
     parser.add_argument(
         "--feature",
         action="append",
@@ -162,7 +174,7 @@ def run_status(args: argparse.Namespace) -> int:
     from uplift.report.backport import BranchStatus, print_status, status_to_json
 
     with opened(args.repo) as (workspace, index):
-        chosen = selected(args, workspace)
+        chosen = selected(args, workspace, index)
         options = Options(differences=args.differences or args.json)
         found = presences(workspace, index, args.branch, chosen.shas, args.upstream, options)
         tip = workspace.resolve(args.branch)
@@ -183,7 +195,7 @@ def run_plan(args: argparse.Namespace) -> int:
     from uplift.report.backport import plan_to_json, print_plan
 
     with opened(args.repo) as (workspace, index):
-        chosen = selected(args, workspace)
+        chosen = selected(args, workspace, index)
         planned = plan(workspace, index, args.onto, chosen.shas, args.upstream, plan_options(args))
     if args.json:
         output.print_json(plan_to_json(planned, chosen.notes))
@@ -205,16 +217,23 @@ def plan_options(args: argparse.Namespace) -> Any:
     )
 
 
-def selected(args: argparse.Namespace, workspace: Workspace) -> Selected:
+def selected(args: argparse.Namespace, workspace: Workspace, index: Index) -> Selected:
     """Return the commits that the arguments select."""
     from uplift.backport.selection import Selection, select
 
-    asked = Selection(tuple(args.commits), args.range, args.grep, args.path, args.upstream or "")
+    asked = Selection(
+        tuple(args.commits),
+        args.range,
+        args.grep,
+        args.path,
+        args.upstream or "",
+        tuple(args.of_bug),
+    )
     features = []
     if args.feature:
         catalog = catalog_of_user(args.overlay)
         features = [find_feature(catalog, name) for name in args.feature]
-    return select(workspace, asked, features)
+    return select(workspace, index, asked, features)
 
 
 @contextmanager
@@ -222,12 +241,15 @@ def opened(repositories: Sequence[Path] | None) -> Iterator[tuple[Workspace, Ind
     """Give the workspace over the repositories and its index, brought up to date."""
     from uplift.backport.index import Index
     from uplift.backport.place import open_workspace
+    from uplift.lab.process import printable
 
     with (
         open_workspace(repositories or [Path.cwd()]) as workspace,
         _progress() as progress,
         Index.open(workspace, progress) as index,
     ):
+        if index.remark:
+            print(f"note: {printable(index.remark)}", file=sys.stderr)
         yield workspace, index
 
 
@@ -238,8 +260,16 @@ def _progress() -> Iterator[Any]:
         yield None
         return
 
-    def show(done: int, total: int) -> None:
-        end = "\n" if done >= total else ""
-        print(f"\rreading commits: {done} of {total}", end=end, file=sys.stderr, flush=True)
+    shown = False
 
-    yield show
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        shown = True
+        of = f" of {total}" if total else ""  # git does not say how many are new
+        print(f"\rreading commits: {done}{of}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            print(file=sys.stderr)

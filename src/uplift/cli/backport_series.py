@@ -97,7 +97,7 @@ def run_series(args: argparse.Namespace) -> int:
         profile, _sender(args.sender), Links(args.bug, tuple(args.cve)), args.upstream or ""
     )
     with opened(args.repo) as (workspace, index):
-        chosen = selected(args, workspace)
+        chosen = selected(args, workspace, index)
         planned = plan(workspace, index, args.onto, chosen.shas, args.upstream, plan_options(args))
         written, mails = _write(args, workspace, planned, options)
     if args.json:

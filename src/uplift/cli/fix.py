@@ -67,5 +67,5 @@ def _backport(args: argparse.Namespace, feature: Feature) -> tuple[Plan, Selecte
     from uplift.cli.backport import opened
 
     with opened(args.repo) as (workspace, index):
-        chosen = select(workspace, Selection(), [feature])
+        chosen = select(workspace, index, Selection(), [feature])
         return plan(workspace, index, args.onto, chosen.shas, args.upstream), chosen
