@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from uplift.errors import TargetError, UpliftError
 from uplift.isa import control, sources
+from uplift.isa.archive_memory import Debris, Remembered
 from uplift.isa.audit import audit
 from uplift.isa.contents import Contents, Found, Package, printable
 from uplift.isa.file_list import machine
@@ -24,7 +25,6 @@ from uplift.isa.model import FileAudit, FunctionAudit
 from uplift.isa.tally import code, tallies
 from uplift.lab import apt_lists
 
-_REMEMBERED = 2048  #: files whose audit a process keeps, for packages that hold the same
 _MAX_TEXT = 500
 Row = dict[str, object]
 
@@ -219,7 +219,8 @@ def _package(work: Work, about: Package, notes: list[str], files: int) -> Row:
 
 _Tables = tuple[tuple[Row, ...], tuple[Row, ...]]
 _Known = tuple[Row, _Tables]
-_known: OrderedDict[str, _Known] = OrderedDict()
+_debris = Debris()
+_known: Remembered[_Known] = Remembered(lambda found: sum(map(len, found[1])))
 
 
 def _audited(found: Iterable[Found]) -> tuple[list[Row], dict[str, _Tables]]:
@@ -241,12 +242,11 @@ def _file(file: Found) -> _Known:
     """
     place = file.name.partition("/glibc-hwcaps/")[2].partition("/")[0]
     identity = f"{file.sha256}/{place}" if place else file.sha256
-    if identity in _known:
-        _known.move_to_end(identity)
-        return _known[identity]
-    found = _known[identity] = _judged(file, identity)
-    if len(_known) > _REMEMBERED:
-        _known.popitem(last=False)
+    found = _known.get(identity)
+    if found is None:
+        found = _judged(file, identity)
+        _debris.add(len(memoryview(file.data)))
+        _known.add(identity, found)
     return found
 
 

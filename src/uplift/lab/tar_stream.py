@@ -9,9 +9,8 @@ headers than the unpacker on their bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 MAX_MEMBERS = 400_000
 MAX_HEADER = 1 << 20  #: bytes of an extended header
@@ -32,8 +31,7 @@ class Kind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One member.
 
     :param name: as it is written, escaped where it is no UTF-8.
