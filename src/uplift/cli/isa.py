@@ -84,10 +84,13 @@ def _add_explain(actions: Any) -> None:
     parser: argparse.ArgumentParser = actions.add_parser(
         "explain",
         help="the instructions, and the guard, that a verdict on a function rests on",
-        description="Show the first instruction of each set in a function, the tests of the "
-        "processor that stand before it, and what leads to it, with addresses and bytes.",
+        description="Show the first instruction of each set in a function, the bit by which a "
+        "processor says that it has the set, the tests of the processor that stand before it, and "
+        "what leads to it, with addresses and bytes; of a resolver (IFUNC), what it chooses from.",
     )
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument(
+        "file", metavar="FILE", help="a file, PACKAGE/PATH, or LIBRARY(OBJECT), as audits name them"
+    )
     parser.add_argument("function", metavar="FUNCTION", help="a name, or an address in it: 0x12f0")
     parser.add_argument("--debug", metavar="PATH", default="", help=_DEBUG)
     parser.add_argument("--json", action="store_true", help="print uplift-isa-explain/1 JSON")
@@ -168,14 +171,14 @@ def run_explain(args: argparse.Namespace) -> int:
     """Explain the verdict on one function."""
     from uplift.isa.many import debug_for
     from uplift.isa.ways_in import explain
-    from uplift.report.isa_explain import explanation_to_json, print_explanation
+    from uplift.report.isa_explain import asked, explanation_to_json, print_explanation
 
-    path = Path(args.file)
-    found = explain(path, args.function, debug_for(path, args.debug))
+    found = explain(args.file, args.function, debug_for(Path(args.file), args.debug))
+    bits = asked(found, catalog_of_user())
     if args.json:
-        output.print_json(explanation_to_json(found))
+        output.print_json(explanation_to_json(found, bits))
     else:
-        print_explanation(found, output.console())
+        print_explanation(found, bits, output.console())
     return 0
 
 

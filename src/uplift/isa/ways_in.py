@@ -6,9 +6,6 @@ or takes its address, which pointers lead to it, and where those ask what the pr
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
-import mmap
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +23,9 @@ from uplift.isa.elf import Elf, Ints
 from uplift.isa.exploration import explored
 from uplift.isa.feature_words import NAMES
 from uplift.isa.frames import debug_frames, frames
+from uplift.isa.function_names import Called, called, near
 from uplift.isa.functions import Ranges, References
+from uplift.isa.inside import bytes_of
 from uplift.isa.kernel_objects import opened
 from uplift.isa.model import FileAudit, FunctionAudit, SetUse
 from uplift.isa.range_rows import (
@@ -51,6 +50,7 @@ _KINDS = {CALL: "calls it", JUMP: "jumps to it", BRANCH: "branches to it", ADDRE
 _READS = (LOAD, FLAG_TEST, ADDRESS)
 _NEAR = 64  #: bytes behind a word of features that belong to it
 _WORDS = re.compile(r"\bat (0x[0-9a-f]+)")
+_WHAT_TO_NAME = "name a function that `uplift isa audit --functions` lists, or an address in it"
 _NAMED = re.compile(r"(?:the resolver|guarded in|through) (\S+)")
 
 
@@ -107,11 +107,26 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A function that a resolver may choose.
+
+    :param sets: what its own code needs above the base; nothing where it runs everywhere.
+    """
+
+    name: str
+    address: int
+    sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What is told of one function.
 
     :param exported: other files may call it by name.
     :param verdict: None where the function holds nothing above the base.
+    :param resolver: the dynamic linker calls it and takes the address that it answers (IFUNC).
+    :param variants: what it takes the address of, where it is a resolver.
+    :param others: addresses of other functions of the name.
     """
 
     audit: FileAudit
@@ -124,17 +139,21 @@ class Explanation:
     sites: tuple[Site, ...]
     more_sites: int
     words_by: str
+    resolver: bool = False
+    variants: tuple[Variant, ...] = ()
+    others: tuple[int, ...] = ()
 
 
-def explain(path: Path, wanted: str, debug: Path | None = None) -> Explanation:
+def explain(file: str, wanted: str, debug: Path | None = None) -> Explanation:
     """Explain the verdict on one function of a file.
 
+    :param file: a path; or, as an audit names them, ``PACKAGE/PATH`` or ``LIBRARY(OBJECT)``.
     :param wanted: a name, or an address in the function (``0x…``).
     :raises UpliftError: the file cannot be audited, or no such function is in it.
     """
-    found = audit(path, debug=debug)
-    with path.open("rb") as stream:
-        data = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
+    data = bytes_of(file)
+    on_disk = Path(file)
+    found = audit(on_disk if on_disk.is_file() else data, debug=debug, path=file)
     unpacked = opened(data)
     elf = Elf(unpacked.data)
     beside = debug or _installed(found.identity.build_id)
@@ -159,9 +178,11 @@ class _Reader:
     # which function
 
     def explanation(self, wanted: str) -> Explanation:
-        address = self._place(wanted)
+        meant = self._meant(wanted)
+        (address,) = meant.meant
         verdict = self._verdict(address)
         start = verdict.address if verdict else address
+        resolver = address in self._resolvers
         sites = [*self._by_code(verdict, start), *self._by_data(verdict, start)]
         return Explanation(
             audit=self.audit,
@@ -170,57 +191,50 @@ class _Reader:
             exported=bool(self.names.exported[self.names.address == start].any()),
             verdict=verdict,
             sets=tuple(self._evidence(verdict)) if verdict else (),
-            guards=tuple(self._guards(verdict, sites)) if verdict else (),
+            guards=tuple(self._asking(address, verdict, sites)),
             sites=tuple(sites[:_MAX_SITES]),
             more_sites=max(len(sites) - _MAX_SITES, 0),
             words_by=words_by(self.elf.arch),
+            resolver=resolver,
+            variants=tuple(self._variants(address)) if resolver else (),
+            others=meant.others,
         )
 
     def _shown(self, wanted: str, address: int, start: int) -> str:
         """Return the name that was asked for where it is one; functions have several."""
-        asked = address == start and start in self._called(wanted)
+        asked = address == start and start in self._called(wanted).meant
         exact = asked and not any(sign in wanted for sign in "*?[")
         return wanted if exact else self.names.at(start) or f"{start:#x}"
 
-    def _place(self, wanted: str) -> int:
+    def _meant(self, wanted: str) -> Called:
         if re.fullmatch(r"0x[0-9a-fA-F]{1,16}", wanted):
             value = int(wanted, 16)
             address = value - (1 << 64) if value >> 63 else value
             if not any(part.base <= address < part.end for part in self.code):
                 raise self._none(wanted, "no code lies at this address")
-            return address
-        places = self._called(wanted)
-        if not places:
-            raise self._none(wanted, self._near(wanted))
-        if len(places) > 1:
-            shown = ", ".join(f"{place:#x}" for place in sorted(places)[:_MAX_MATCHES])
-            raise self._none(wanted, f"several functions are called so, at {shown}")
-        return places.pop()
+            return Called((address,))
+        found = self._called(wanted)
+        if not found.meant:
+            names = near(wanted, self.names)
+            told = f"; near: {', '.join(names)}" if names else ""
+            raise self._none(wanted, f"no symbol is called so{told}")
+        if len(found.meant) > 1:
+            raise self._several(wanted, found.meant)
+        return found
 
-    def _called(self, wanted: str) -> set[int]:
-        """Return the addresses of functions of that name; those above the base are preferred."""
-        named = {f.address for f in self.audit.functions if f.name == wanted}
-        if named:
-            return named
-        exact = {at for _, at, _ in self.names.named(frozenset({wanted.encode()}))}
-        if exact:
-            return exact
-        every = self.audit.functions
-        return {f.address for f in every if fnmatch.fnmatchcase(f.name, wanted)}
+    def _several(self, wanted: str, places: Sequence[int]) -> UpliftError:
+        if any(sign in wanted for sign in "*?["):
+            shown = [self.names.at(place) or f"{place:#x}" for place in places]
+            return self._none(wanted, f"it is a pattern of {_listed(shown)}", "name one of them")
+        shown = [f"{place:#x}" for place in places]
+        cause = f"{len(places)} functions are called so, at {_listed(shown)}"
+        return self._none(wanted, cause, "name one by its address")
 
-    def _near(self, wanted: str) -> str:
-        known = list(dict.fromkeys(f.name for f in self.audit.functions))
-        near = difflib.get_close_matches(wanted, known, 4, 0.5)
-        near += [name for name in known if wanted in name and name not in near][:4]
-        told = f"; near: {', '.join(near)}" if near else ""
-        return f"no symbol is called so{told}"
+    def _called(self, wanted: str) -> Called:
+        return called(wanted, self.names, self.audit.functions, self._resolvers)
 
-    def _none(self, wanted: str, cause: str) -> UpliftError:
-        return UpliftError(
-            f"cannot explain {wanted[:120]!r} in {self.audit.path!r}",
-            cause,
-            "name a function that `uplift isa audit --functions` lists, or an address in it",
-        )
+    def _none(self, wanted: str, cause: str, fix: str = _WHAT_TO_NAME) -> UpliftError:
+        return UpliftError(f"cannot explain {wanted[:120]!r} in {self.audit.path!r}", cause, fix)
 
     def _verdict(self, address: int) -> FunctionAudit | None:
         return next(
@@ -338,8 +352,33 @@ class _Reader:
     def _numbers(self, name: str) -> Iterator[int]:
         if name.startswith("0x"):
             yield self._function_at(int(name, 16))
-        for _, at, _ in self.names.named(frozenset({name.encode()})):
+        for at in self._called(name).meant:
             yield self._function_at(at)
+
+    def _asking(
+        self, address: int, verdict: FunctionAudit | None, sites: Sequence[Site]
+    ) -> Iterator[Guard]:
+        """Yield what asks the processor on the way to a function; of a resolver, itself."""
+        number = self._function_at(address)
+        if verdict is not None:
+            yield from self._guards(verdict, sites)
+        elif address in self._resolvers and number >= 0:
+            tests = [*self._tests(number, ())] or [*self._asked_elsewhere(number, ())]
+            yield self._guard(number, tests, False)
+
+    def _variants(self, resolver: int) -> Iterator[Variant]:
+        """Yield the functions whose address a resolver takes: one of them is its answer."""
+        number = self._function_at(resolver)
+        if number < 0:
+            return
+        refs, found = self._refs, self._found
+        inside = (refs.at >= found.start[number]) & (refs.at < found.end[number])
+        taken = np.unique(refs.target[inside & (refs.kind == ADDRESS)])
+        held = {function.address: function for function in self.audit.functions}
+        for address in taken[np.isin(taken, found.start)].tolist():
+            if address != resolver:
+                sets = tuple(held[address].sets) if address in held else ()
+                yield Variant(self.names.at(address) or f"{address:#x}", address, sets)
 
     def _guard(self, number: int, tests: list[tuple[str, int]], cited: bool) -> Guard:
         start, end = int(self._found.start[number]), int(self._found.end[number])
@@ -441,6 +480,11 @@ class _Reader:
             for back in range(16):
                 found.setdefault(at - back, slot)
         return found
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = len(texts) - _MAX_MATCHES
+    return ", ".join(texts[:_MAX_MATCHES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _around(lines: Sequence[Line], address: int, before: int, after: int) -> tuple[Line, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from uplift.catalog.model import Catalog
 from uplift.isa.disassembly import Line
+from uplift.isa.model import Identity
+from uplift.isa.set_features import SetFeature, features_of
 from uplift.isa.ways_in import Evidence, Explanation, Guard, Site
 from uplift.report.isa import address
 from uplift.report.isa_json import use_to_json
@@ -18,19 +21,30 @@ from uplift.report.terminal import safe
 
 SCHEMA = "uplift-isa-explain/1"
 _SITES = 12
+_NAME = 48  #: columns for a variant's name
 _TESTS = 3  #: shown of one guard
 _BYTES = 30  #: columns for an instruction's bytes
 
 Json = dict[str, Any]
 
 
-def explanation_to_json(found: Explanation) -> Json:
+def asked(found: Explanation, catalog: Catalog) -> Mapping[str, SetFeature]:
+    """Return by which feature's bit a processor has each set that is shown."""
+    own = [each.set for each in found.sets]
+    sets = {*own, *(name for variant in found.variants for name in variant.sets)}
+    return features_of(sets, found.audit.arch, catalog)
+
+
+def explanation_to_json(found: Explanation, bits: Mapping[str, SetFeature]) -> Json:
     """Return the explanation; keys are only ever added within one schema version."""
-    verdict = found.verdict
+    verdict, about = found.verdict, found.audit.identity
     return {
         "schema": SCHEMA,
         "path": found.audit.path,
         "arch": found.audit.arch,
+        "kind": about.kind,
+        "package": dict(about.package),
+        "properties": list(about.properties),
         "function": found.name,
         "address": address(found.address),
         "exported": found.exported,
@@ -41,6 +55,13 @@ def explanation_to_json(found: Explanation) -> Json:
         "sets": {
             each.set: {**use_to_json(each.use), "lines": _lines(each.lines)} for each in found.sets
         },
+        "features": {name: vars(feature) for name, feature in bits.items()},
+        "resolver": found.resolver,
+        "variants": [
+            {"function": v.name, "address": address(v.address), "sets": list(v.sets)}
+            for v in found.variants
+        ],
+        "others": [address(other) for other in found.others],
         "guards": [_guard(guard) for guard in found.guards],
         "led_to_by": [_site(site) for site in found.sites],
         "more_sites": found.more_sites,
@@ -83,20 +104,27 @@ def _lines(lines: Iterable[Line]) -> list[Json]:
     ]
 
 
-def print_explanation(found: Explanation, console: Console) -> None:
-    """Print the verdict, the instructions, the guards, and what leads to the function."""
-    for line in _text(found):
+def print_explanation(found: Explanation, bits: Mapping[str, SetFeature], console: Console) -> None:
+    """Print the verdict, the instructions, the guards, and what leads to the function.
+
+    :param bits: by which bit a processor says that it has each set.
+    """
+    for line in _text(found, bits):
         console.print(line, soft_wrap=True)
 
 
-def _text(found: Explanation) -> Iterator[Text]:
+def _text(found: Explanation, bits: Mapping[str, SetFeature]) -> Iterator[Text]:
     yield from _head(found)
     for _, group in groupby(found.sets, key=lambda each: each.use.first):
         yield Text()
-        yield from _evidence(list(group))
-    if found.verdict is not None:
+        yield from _evidence(list(group), bits)
+    if found.resolver:
+        yield Text()
+        yield from _variants(found, bits)
+    if found.verdict is not None or found.resolver:
         yield Text()
         yield from _guards(found)
+    if found.verdict is not None:
         yield Text()
         yield from _sites(found)
     yield Text()
@@ -108,6 +136,13 @@ def _head(found: Explanation) -> Iterator[Text]:
     yield Text.assemble(
         (safe(found.name), "bold"), f" at {address(found.address)} of {safe(found.audit.path)}"
     )
+    yield from _file(found.audit.identity)
+    if found.others:
+        places = ", ".join(address(other) for other in found.others[:_SITES])
+        yield Text.assemble(("  others      ", "dim"), f"functions called so, too: {places}")
+    if found.resolver:
+        told = "a resolver (IFUNC): the dynamic linker calls it, and takes the function it answers"
+        yield Text.assemble(("  it is       ", "dim"), told)
     if verdict is None:
         yield Text("  it holds no instruction above the base: nothing in it asks for a level")
         return
@@ -121,12 +156,21 @@ def _head(found: Explanation) -> Iterator[Text]:
     yield Text.assemble(("  is code by  ", "dim"), f"{by}; {verdict.size} bytes")
 
 
+def _file(about: Identity) -> Iterator[Text]:
+    """Say what the file says of itself."""
+    if about.package:
+        told = ", ".join(f"{key} {value}" for key, value in about.package.items())
+        yield Text.assemble(("  package     ", "dim"), safe(told))
+    if about.properties:
+        yield Text.assemble(("  properties  ", "dim"), safe(", ".join(about.properties)))
+
+
 def _why(evidence: Iterable[str]) -> str:
     told = "; ".join(evidence)
     return f": {safe(told)}" if told else ""
 
 
-def _evidence(together: Sequence[Evidence]) -> Iterator[Text]:
+def _evidence(together: Sequence[Evidence], bits: Mapping[str, SetFeature]) -> Iterator[Text]:
     """Show the instruction that is the first of one set, or of several."""
     for each in together:
         use = each.use
@@ -136,7 +180,29 @@ def _evidence(together: Sequence[Evidence]) -> Iterator[Text]:
             (use.reach.value, STYLE[use.reach]),
             f", the first at {address(use.first)}",
         )
+        if each.set in bits:
+            yield Text(f"    a processor has it by {_bit(bits[each.set])}", style="dim")
     yield from _instructions(together[0].lines, together[0].use.first)
+
+
+def _bit(feature: SetFeature) -> str:
+    return f"{safe(feature.feature)}: {safe(feature.test)}"
+
+
+def _variants(found: Explanation, bits: Mapping[str, SetFeature]) -> Iterator[Text]:
+    """Show what a resolver may answer, and what the code of each needs."""
+    if not found.variants:
+        yield Text("  variants: it takes the address of no function: it reads them from a table")
+        return
+    yield Text(f"  chooses from {len(found.variants)} variants, by what their code needs", "bold")
+    width = max(len(variant.name) for variant in found.variants)
+    for variant in found.variants:
+        sets = ", ".join(variant.sets) or "the base only"
+        name = f"{safe(variant.name):<{min(width, _NAME)}}"
+        yield Text(f"    {name}  {address(variant.address)}  {sets}")
+    for name in sorted({name for variant in found.variants for name in variant.sets}):
+        if name in bits:
+            yield Text(f"    {name:<12} is {_bit(bits[name])}", style="dim")
 
 
 def _counted(count: int) -> str:
