@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -20,9 +21,11 @@ from jsonschema import Draft202012Validator
 from uplift.cli import main
 from uplift.errors import UpliftError
 from uplift.isa import archive, archive_work
-from uplift.isa.archive_query import Archive, opened, perf_shares
+from uplift.isa.archive_query import Archive, Table, opened, perf_shares
 from uplift.isa.archive_results import TABLES, held
 from uplift.isa.archive_work import Done, Selection, Work
+from uplift.isa.unused import Chip
+from uplift.report.archive_html import Above, above, page, render
 
 pytest.importorskip("pyarrow", reason="needs pyarrow, of the extra `archive`")
 pytest.importorskip("duckdb", reason="needs duckdb, of the extra `archive`")
@@ -207,3 +210,24 @@ def test_answers_are_what_their_schemas_say(
         name = found["schema"].replace("/", "-")
         schema = files("uplift.report").joinpath(f"schema/{name}.schema.json").read_text("utf-8")
         Draft202012Validator(json.loads(schema)).validate(found)
+
+
+def test_files_of_a_package_that_hold_the_same_are_one_line_of_the_page() -> None:
+    columns = ("package", "version", "arch", "path", "set", "reach", "functions")
+    sets = (("avx", "always"), ("bmi2", "unknown"))
+    rows = [("p", "1", "x86-64", path, held, reach, 1200) for held, reach in sets for path in "ab"]
+    other = ("p", "1", "riscv64", "c", "v", "unknown", 3)
+    assert list(above(Table(columns, (*rows, other)))) == [
+        Above("p", "1", "a", "x86-64", 1, ("avx 1,200",), ("bmi2 1,200",)),
+        Above("p", "1", "c", "riscv64", 0, (), ("v 3",)),
+    ]
+
+
+def test_the_page_opens_what_is_beyond_the_first_rows_on_demand(whole: Path) -> None:
+    chip = Chip("t", "T", "x86-64", (), ())
+    with opened(whole, chip=chip) as found:
+        shown = page(found, chip, "")
+    line = Above("p", "1", "a", "x86-64", 0, ("avx 1",), ())
+    few, many = (render(replace(shown, above=(line,) * count)) for count in (25, 60))
+    assert "<details>" not in few
+    assert "<summary>35 more</summary>" in many

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,7 +21,8 @@ MAX_LINES = 200
 WIDTH, HEIGHT = 1200.0, 560.0
 #: How many features a package uses, at most, for each shade but the first: from dark to light.
 _STEPS = (0, 2, 5, 10, 20)
-_LETTER = 7.0  #: width of one, in the picture's units
+#: Sizes of letters, with the width of one and the height of a line, in the picture's units.
+_LETTERS = ((12, 7.0, 18.0), (9, 5.4, 12.0))
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,31 @@ class Cell:
     """A package in the treemap.
 
     :param shade: 5: it uses none of the chip's features; 0: more than twenty.
-    :param label: its name where there is room for it.
+    :param letters: size of those of its label; 0: there is no room for one.
     """
 
     tile: Tile
     name: str
-    label: str
+    letters: int
     shade: int
     title: str
+
+
+@dataclass(frozen=True)
+class Above:
+    """Files of a package that hold the same code above the baseline.
+
+    :param more: how many files beside ``path``.
+    :param always: sets with the number of functions, reached with no test; ``unknown``: the others.
+    """
+
+    package: str
+    version: str
+    path: str
+    arch: str
+    more: int
+    always: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,14 +69,18 @@ class Page:
     left_out: int
     features: tuple[tuple[str, int], ...]
     packages: int
-    violations: Table
+    above: tuple[Above, ...]
     candidates: Table
+    cut: bool
 
 
 def page(archive: Archive, chip: Chip, baseline: str, profiled: bool = False) -> Page:
     """Ask an archive for all that the page shows."""
     unused = list(archive.ask("unused").mappings())
     largest = sorted((row for row in unused if row["instructions"]), key=_size)[:MAX_TILES]
+    violations = archive.ask("violations")
+    lines = tuple(above(violations))
+    candidates = archive.ask("candidates", limit=MAX_LINES)
     return Page(
         chip=chip,
         baseline=baseline,
@@ -68,8 +90,9 @@ def page(archive: Archive, chip: Chip, baseline: str, profiled: bool = False) ->
         left_out=len(unused) - len(largest),
         features=_features(unused, chip),
         packages=len(unused),
-        violations=archive.ask("violations", limit=MAX_LINES),
-        candidates=archive.ask("candidates", limit=MAX_LINES),
+        above=lines[:MAX_LINES],
+        candidates=candidates,
+        cut=violations.cut or candidates.cut or len(lines) > MAX_LINES,
     )
 
 
@@ -91,13 +114,32 @@ def _cells(rows: Sequence[dict[str, Any]]) -> tuple[Cell, ...]:
 
 def _cell(row: dict[str, Any], tile: Tile) -> Cell:
     all_of = row["used"] + row["unused"]
-    fits = tile.width > _LETTER * len(row["package"]) + 8 and tile.height > 18
+    letters = next(
+        (size for size, width, height in _LETTERS
+         if tile.width > width * len(row["package"]) + 8 and tile.height > height),
+        0,
+    )  # fmt: skip
     title = (
         f"{row['package']} {row['version']}: {row['unused']} of {all_of} features unused, "
         f"{row['instructions']:,} instructions"
     )
     shade = len(_STEPS) - bisect_left(_STEPS, row["used"])
-    return Cell(tile, row["package"], row["package"] if fits else "", shade, title)
+    return Cell(tile, row["package"], letters, shade, title)
+
+
+def above(violations: Table) -> Iterator[Above]:
+    """Yield a line for all files of a package that hold the same, the worst first."""
+    files: dict[tuple[str, ...], list[tuple[str, str, int]]] = {}
+    for row in violations.mappings():
+        place = (row["package"], row["version"], row["arch"], row["path"])
+        files.setdefault(place, []).append((row["reach"], row["set"], row["functions"]))
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for (*package, path), held in files.items():
+        alike.setdefault((*package, tuple(held)), []).append(path)
+    for (name, version, arch, sets), paths in alike.items():
+        always = tuple(f"{held} {count:,}" for reach, held, count in sets if reach == "always")
+        unknown = tuple(f"{held} {count:,}" for reach, held, count in sets if reach != "always")
+        yield Above(name, version, paths[0], arch, len(paths) - 1, always, unknown)
 
 
 def _features(rows: Sequence[dict[str, Any]], chip: Chip) -> tuple[tuple[str, int], ...]:
