@@ -19,7 +19,7 @@ from pathlib import Path
 
 from uplift.catalog.kvm_exposure import load_exposures
 from uplift.facts import snapshot_file
-from uplift.facts.kernel_image import read_kernel_image
+from uplift.facts.kernel_image.reader import read_kernel_image
 from uplift.facts.model import Capture, Fact, Facts, Snapshot
 from uplift.facts.parsers import read_facts
 from uplift.lab.kernel_package import Kernel, kernel_in

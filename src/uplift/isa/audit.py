@@ -33,7 +33,7 @@ from uplift.isa.model import (
     Violation,
 )
 from uplift.isa.notes import UNLINKED, identity
-from uplift.isa.program import Program, roots
+from uplift.isa.program import Program
 from uplift.isa.reachability import Places
 from uplift.isa.symbols import Names, debug_path, names
 
@@ -254,10 +254,9 @@ def _worse(one: FunctionAudit, other: FunctionAudit, machine: Machine) -> Functi
 def _variants(places: Places, hits: Hits) -> Ints:
     """Return the exported functions whose name says that they are one processor's variant."""
     start = places.found.start
-    exported = roots(places)
     named = [
         number
-        for number in np.intersect1d(np.unique(hits.range), exported).tolist()
+        for number in np.intersect1d(hits.range, places.roots).tolist()
         if _VARIANT.search(places.names.at(int(start[number])))
     ]
     led_to = np.union1d(places.code_edges.target, places.pointer_edges.target)

@@ -18,7 +18,7 @@ from uplift.isa.elf import Ints
 from uplift.isa.feature_words import Features
 from uplift.isa.flow import Outcome
 from uplift.isa.judge import Judge
-from uplift.isa.program import Program, resolvers, roots
+from uplift.isa.program import Program
 from uplift.isa.reachability import Reached, Records, frontier, lonely, reached
 
 #: Architectures whose guards are followed; on others what asks the processor is in doubt.
@@ -50,7 +50,6 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
     :param perhaps: those of them that are not left to guarded code alone.
     """
     places = program.places
-    asked = resolvers(places)
     outcomes: Mapping[int, Outcome] = {}
     pruned, kept = places.code_edges, Records(places)
     if places.elf.arch in GUARDS:
@@ -59,17 +58,17 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
         kept = kept.without_refused(judged.refusing())
     else:
         outcomes, pruned = unfollowed.outcomes(program), unfollowed.edges(program)
-    start = np.setdiff1d(roots(places), variants)
+    start = np.setdiff1d(places.roots, variants)
     alone = lonely(places, (places.code_edges, places.pointer_edges))
     alone = np.union1d(np.setdiff1d(alone, start), perhaps)
     result = reached(places, pruned, kept.edges, (start, alone))
     origin = frontier(places, result, pruned)
-    return Verdicts(result, outcomes, origin, frozenset(asked.tolist()))
+    return Verdicts(result, outcomes, origin, frozenset(places.resolvers.tolist()))
 
 
 def _followed(program: Program, features: Features) -> Judge:
     judged: Judge | None = program.judges.get(features)
     if judged is None:
         judged = program.judges[features] = Judge(program, features)
-        judged.run(resolvers(program.places).tolist())
+        judged.run(program.places.resolvers.tolist())
     return judged

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Union
@@ -44,6 +44,7 @@ MAX_SECTIONS = 1 << 20
 MAX_RELR = 1 << 24  #: relocations a packed table may unpack to
 _LARGEST = 1 << 47  #: bytes of memory that a segment may take: what a process can address
 _TEXT = 4096  #: bytes of a name
+_HEAD = 8  #: bytes by which names are first told apart
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -129,6 +130,26 @@ class SymbolTable:
     def text(self, index: int) -> str:
         """Return the name of one symbol; empty where it lies outside the names."""
         return _text(self.strings, int(self.name[index]))
+
+    def named(self, wanted: frozenset[bytes]) -> Ints:
+        """Return the symbols that have one of these names, in their order."""
+        maybe = np.zeros(len(self), np.bool_)
+        for size, keys in _by_size(wanted):
+            mask = np.uint64((1 << 8 * size) - 1)
+            maybe |= np.isin(self._heads & mask, keys)
+        rows = [n for n in np.flatnonzero(maybe).tolist() if self.text(n).encode() in wanted]
+        return np.array(rows, np.int64)
+
+    @cached_property
+    def _heads(self) -> npt.NDArray[np.uint64]:
+        """The first 8 bytes of each name, or of what stands there."""
+        strings = self.strings if len(self.strings) >= _HEAD else self.strings.ljust(_HEAD, b"\0")
+        last = len(strings) - _HEAD
+        words = np.ndarray((last + 1,), "<u8", strings, 0, (1,))
+        place = np.minimum(self.name, last)
+        beyond = np.minimum(self.name - place, _HEAD - 1).astype(np.uint64)
+        found: npt.NDArray[np.uint64] = words[place] >> (beyond * np.uint64(8))
+        return found
 
 
 @dataclass(frozen=True)
@@ -427,6 +448,16 @@ def _unsupported(position: int, cause: str) -> UpliftError:
 
 def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
+
+
+def _by_size(wanted: frozenset[bytes]) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    """Yield how many bytes of names to look at, and what these may be."""
+    heads: dict[int, set[int]] = {}
+    for name in wanted:
+        head = (name + b"\0")[:_HEAD]
+        heads.setdefault(len(head), set()).add(int.from_bytes(head, "little"))
+    for size, keys in heads.items():
+        yield size, np.array(sorted(keys), np.uint64)
 
 
 def _text(strings: bytes, start: int) -> str:

@@ -7,10 +7,10 @@ gap is decoded in a row: what that finds may be data.
 
 from __future__ import annotations
 
-import csv
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uplift.isa import decoder
+from uplift.isa.columns import distinct, plain
 from uplift.isa.elf import ALLOCATED, CODE, CODE_SEGMENT, NOBITS, Elf, Ints, Pointers
 from uplift.isa.frames import Frames
 from uplift.isa.model import Confidence
@@ -58,18 +59,26 @@ class Classes:
 def classes(arch: str) -> Classes:
     """Return what class numbers mean for an architecture; ``aes+avx`` needs both sets."""
     path = files("uplift.isa") / "data" / f"{_FILES[arch]}-classes.csv"
-    lines = (line for line in path.read_text("utf-8").splitlines() if not line.startswith("#"))
-    rows = {int(row["id"]): row for row in csv.DictReader(lines)}
-    needs = [tuple(rows[number]["set"].split("+")) for number in range(len(rows))]
+    columns = _columns(path.read_text("utf-8"))
+    needs = [tuple(each.split("+")) for each in columns["set"]]
     names = tuple(dict.fromkeys(name for each in needs for name in each))
     index = {name: number for number, name in enumerate(names)}
-    harmful = [rows[n]["benign"] == "0" and needs[n] != (BASE,) for n in range(len(rows))]
+    harmful = [b == "0" and n != (BASE,) for b, n in zip(columns["benign"], needs, strict=True)]
     return Classes(
         names,
         np.array([index[name] for each in needs for name in each], np.int64),
         np.cumsum([0, *(len(each) for each in needs)]),
         np.array(harmful, np.bool_),
     )
+
+
+def _columns(text: str) -> dict[str, tuple[str, ...]]:
+    """Return the columns of a list of classes, whose rows are in the order of their numbers.
+
+    No field is quoted, so that lines need only be split.
+    """
+    head, *rows = (line.split(",") for line in text.splitlines() if not line.startswith("#"))
+    return dict(zip(head, zip(*rows, strict=True), strict=True))
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,16 @@ class Ranges:
         at = np.searchsorted(self.start, addresses, side="right") - 1
         inside = (at >= 0) & (addresses < self.end[at])
         return np.where(inside, at, -1)
+
+    @cached_property
+    def _edges(self) -> tuple[memoryview, memoryview]:
+        return plain(self.start), plain(self.end)
+
+    def number(self, address: int) -> int:
+        """Return the range that one address lies in; -1 for none."""
+        start, end = self._edges
+        at = bisect_right(start, address) - 1
+        return at if at >= 0 and address < end[at] else -1
 
     def joined(self, other: Ranges) -> Ranges:
         """Return both, by start."""
@@ -325,7 +344,7 @@ def _cut(start: Ints, end: Ints, places: Ints) -> Ranges:
     inside = (at >= 0) & (len(start) > 0)
     at, places = at[inside], places[inside]
     within = (places > start[at]) & (places < end[at])
-    cuts = np.unique(places[within])
+    cuts = distinct(places[within])
     every_start = np.sort(np.concatenate([start, cuts]))
     every_end = np.sort(np.concatenate([end, cuts]))
     return ranges(every_start, every_end, REMAINDER)
@@ -352,7 +371,7 @@ def follow(arch: str, code: Sequence[Part], found: Ranges, seeds: Ints) -> tuple
     end = np.concatenate(ends) if ends else np.empty(0, np.int64)
     order = np.argsort(start, kind="stable")
     walked = _without_overlap(ranges(start[order], end[order], WALKED))
-    return walked, np.unique(np.concatenate(targets))
+    return walked, distinct(np.concatenate(targets))
 
 
 def seeds(elf: Elf, names: Names, pointers: Pointers, refs: References, found: Ranges) -> Ints:
@@ -361,7 +380,7 @@ def seeds(elf: Elf, names: Names, pointers: Pointers, refs: References, found: R
     taken = refs.target[refs.kind == ADDRESS]
     named = names.address[names.functions]
     starts = np.array(elf.start_functions, np.int64)
-    every = np.unique(np.concatenate([led, taken, named, starts, pointers.target]))
+    every = distinct(np.concatenate([led, taken, named, starts, pointers.target]))
     return every[found.index(every) < 0]
 
 

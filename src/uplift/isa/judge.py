@@ -98,7 +98,7 @@ class Judge:
         by_name = _by_name(self.places.names.at(target))
         if by_name is not None:
             return by_name
-        number = int(self.found.index(np.array([target], np.int64))[0])
+        number = self.program.number(target)
         outcome = self.outcomes.get(number)
         if outcome is None or not outcome.answered:
             return None
@@ -144,7 +144,7 @@ class Judge:
     def entries(self, number: int) -> dict[int, State]:
         """Return where a function is entered, and what all who enter know of registers there."""
         start = int(self.found.start[number])
-        entered = self.program.entered.get(number, {})
+        entered = self.program.entered(number)
         found = {at: self._given(at, callers) for at, callers in entered.items()}
         if number in self.program.open or not found:
             found[start] = {}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from uplift.errors import UpliftError
-from uplift.facts.kernel_image.unpack import NoUnpacker, flat_machine, unpack
 from uplift.isa.elf import ALLOCATED, NOBITS, RELOCATABLE, Buffer, Elf
 from uplift.isa.symbols import Names
 
@@ -44,19 +43,23 @@ def opened(data: Buffer) -> Opened:
     :raises UpliftError: the wrapper is broken or cannot be unpacked here.
     """
     head = bytes(memoryview(data)[:64])
-    if (
-        head.startswith(_PACKED)
-        or bytes(memoryview(data)[0x202:0x206]) == b"HdrS"
-        or flat_machine(head)
-    ):
-        return _unpacked(data)
-    if head[:6] == b"\x7fELF\x02\x01" and head[16:18] == b"\x01\x00":
-        return Opened(laid_out(data), notes=_module_notes(data))
-    return Opened(data)
+    if head.startswith(b"\x7fELF"):
+        if head[4:6] == b"\x02\x01" and head[16:18] == b"\x01\x00":
+            return Opened(laid_out(data), notes=_module_notes(data))
+        return Opened(data)
+    return _unpacked(data, head)
 
 
-def _unpacked(data: Buffer) -> Opened:
+def _unpacked(data: Buffer, head: bytes) -> Opened:
+    from uplift.facts.kernel_image.unpack import (  # noqa: PLC0415 - few files are packed
+        NoUnpacker,
+        flat_machine,
+        unpack,
+    )
+
     view = memoryview(data)
+    if not (head.startswith(_PACKED) or bytes(view[0x202:0x206]) == b"HdrS" or flat_machine(head)):
+        return Opened(data)
     if len(view) > _MAX_PACKED:
         raise _not_unpacked(f"it is packed and has {len(view)} bytes")
     try:

@@ -10,7 +10,8 @@ import numpy as np
 
 from uplift.isa import decoder
 from uplift.isa.bodies import Body, body_of
-from uplift.isa.elf import EXECUTABLE, RELOCATABLE, Ints
+from uplift.isa.columns import distinct
+from uplift.isa.elf import EXECUTABLE, Ints
 from uplift.isa.feature_words import ANSWERS, KNOWN, MIXED, NAMES, OPAQUE, POINTS, Features
 from uplift.isa.functions import Part, References
 from uplift.isa.range_rows import (
@@ -25,12 +26,10 @@ from uplift.isa.range_rows import (
 )
 from uplift.isa.reachability import Places
 from uplift.isa.recollection import Recollection
-from uplift.isa.symbols import FUNCTION, RESOLVER
 
 _MAX_FUNCTION = 1 << 18  #: bytes; longer ones are tables or whole programs in one function
 _NEAR = 64  #: bytes behind an address that code takes to read what lies there
 _MIXED_NAMES = frozenset(name.encode() for name in MIXED)
-_MAIN = ("main", "main.main", "_start", "runtime.main")
 
 
 class Program:
@@ -47,6 +46,7 @@ class Program:
         self._bodies: dict[int, Body | None] = {}
         self._names: dict[int, str] = {}
         self._slots: dict[int, int | None] = {}
+        self._entered: dict[int, Mapping[int, frozenset[int]]] = {}
 
     @cached_property
     def inner(self) -> frozenset[int]:
@@ -60,7 +60,7 @@ class Program:
     def asking(self) -> frozenset[int]:
         """The functions that ask the processor itself."""
         at = self.refs.at[self.refs.kind == IDENTITY]
-        return frozenset(np.unique(self.found.index(at)).tolist()) - {-1}
+        return frozenset(self.found.index(at).tolist()) - {-1}
 
     @cached_property
     def by_function(self) -> tuple[Ints, Ints]:
@@ -74,11 +74,27 @@ class Program:
         refs, places = self.refs, self.places
         taken = refs.target[np.isin(refs.kind, (ADDRESS, LOAD, STORE, FLAG_TEST))]
         numbers = self.found.index(np.concatenate([taken, places.pointers.target]))
-        return frozenset(np.unique(np.concatenate([numbers, roots(places)])).tolist())
+        return frozenset(np.concatenate([numbers, places.roots]).tolist())
+
+    def entered(self, number: int) -> Mapping[int, frozenset[int]]:
+        """Return where others enter a function, and which others (-1: nobody knows)."""
+        if number not in self._entered:
+            self._entered[number] = self._entered_at(number)
+        return self._entered[number]
+
+    def _entered_at(self, number: int) -> Mapping[int, frozenset[int]]:
+        into, target, outside = self._entries
+        low, high = into.searchsorted(number), into.searchsorted(number, "right")
+        found: dict[int, set[int]] = {}
+        for place, caller in zip(
+            target[low:high].tolist(), outside[low:high].tolist(), strict=True
+        ):
+            found.setdefault(place, set()).add(caller)
+        return {place: frozenset(callers) for place, callers in found.items()}
 
     @cached_property
-    def entered(self) -> Mapping[int, Mapping[int, frozenset[int]]]:
-        """For each function where others enter it, and which others (-1: nobody knows)."""
+    def _entries(self) -> tuple[Ints, Ints, Ints]:
+        """The functions that others enter, sorted; where each is entered; by which other."""
         refs, pointers = self.refs, self.places.pointers
         jumps, taken = self.flow, refs.kind == ADDRESS
         target = np.concatenate([refs.target[jumps], refs.target[taken], pointers.target])
@@ -89,11 +105,8 @@ class Program:
         home[: len(at)] = self.found.index(at)
         into = self.found.index(target)
         keep = (into >= 0) & (into != home)
-        found: dict[int, dict[int, set[int]]] = {}
-        columns = (into[keep].tolist(), target[keep].tolist(), outside[keep].tolist())
-        for number, place, caller in zip(*columns, strict=True):
-            found.setdefault(number, {}).setdefault(place, set()).add(caller)
-        return {n: {a: frozenset(c) for a, c in at.items()} for n, at in found.items()}
+        order = np.argsort(into[keep], kind="stable")
+        return into[keep][order], target[keep][order], outside[keep][order]
 
     @cached_property
     def variables(self) -> tuple[tuple[str, int, int], ...]:
@@ -129,7 +142,7 @@ class Program:
             (mixed if name in MIXED else wanted).extend(self.readers(address, address + size))
         wanted += self.users_of_slots(self._slots_of(NAMES - _MIXED_NAMES))
         mixed += self.users_of_slots(self._slots_of(_MIXED_NAMES))
-        wanted += set(mixed) & set(resolvers(self.places).tolist())
+        wanted += set(mixed) & set(self.places.resolvers.tolist())
         functions = [a for n, a, _ in self.places.names.named(NAMES) if n in POINTS or n in ANSWERS]
         for address in functions:
             wanted += self.callers(address)
@@ -137,11 +150,9 @@ class Program:
 
     def _slots_of(self, wanted: frozenset[bytes]) -> Ints:
         """Return where pointers to other files' variables of these names are."""
+        rows = self.places.elf.dynamic_symbols.named(wanted)
         symbols = self.places.pointers.symbol
-        table = self.places.elf.dynamic_symbols
-        every = np.unique(symbols[symbols > 0]).tolist()
-        rows = [row for row in every if table.text(row).encode() in wanted]
-        found: Ints = self.places.pointers.place[np.isin(symbols, rows)]
+        found: Ints = self.places.pointers.place[(symbols > 0) & np.isin(symbols, rows)]
         return found
 
     def readers(self, start: int, end: int) -> list[int]:
@@ -149,7 +160,7 @@ class Program:
         targets, kinds, owners = self._by_target
         near, low, high = np.searchsorted(targets, [start - _NEAR, start, end])
         taken = owners[near:low][kinds[near:low] == ADDRESS]
-        found: list[int] = np.unique(np.concatenate([taken, owners[low:high]])).tolist()
+        found: list[int] = distinct(np.concatenate([taken, owners[low:high]])).tolist()
         pointers = self.places.pointers
         slots = pointers.place[(pointers.target >= start) & (pointers.target < end)]
         return found + self.users_of_slots(slots)
@@ -169,7 +180,7 @@ class Program:
         used = _rows(targets, np.sort(slots))
         stubs, callers = self._by_stub
         every = np.concatenate([owners[used], callers[_rows(stubs, np.sort(slots))]])
-        return list(np.unique(every).tolist())
+        return list(distinct(every).tolist())
 
     @cached_property
     def _by_stub(self) -> tuple[Ints, Ints]:
@@ -189,13 +200,13 @@ class Program:
         """Return the functions that name an address, also through pointers."""
         targets, _, owners = self._by_target
         low, high = np.searchsorted(targets, [address, address + 1])
-        found: list[int] = np.unique(owners[low:high]).tolist()
+        found: list[int] = distinct(owners[low:high]).tolist()
         pointers = self.places.pointers
         return found + self.users_of_slots(pointers.place[pointers.target == address])
 
     def number(self, target: int) -> int:
         """Return the function that holds an address; -1 for none."""
-        return int(self.found.index(np.array([target], np.int64))[0])
+        return self.found.number(target)
 
     def is_writable(self, address: int) -> bool:
         """Whether the program may write to an address."""
@@ -246,7 +257,7 @@ class Program:
         offsets = np.concatenate([[0], np.cumsum(np.maximum(sizes, 1))[:-1]])
         low, high = (int(edge[number]) for edge in self.by_function)
         refs = References(*(c[low:high] for c in (self.refs.at, self.refs.kind, self.refs.target)))
-        entries = np.array(sorted(self.entered.get(number, {})), np.int64)
+        entries = np.array(sorted(self.entered(number)), np.int64)
         return body_of(start, end, raw, offsets, refs, entries)
 
 
@@ -257,41 +268,3 @@ def _rows(sorted_values: Ints, wanted: Ints) -> Ints:
     before = np.concatenate([[0], np.cumsum(size)[:-1]])
     found: Ints = np.repeat(low - before, size) + np.arange(int(size.sum()))
     return found
-
-
-def resolvers(places: Places) -> Ints:
-    """Return the numbers of the functions that the dynamic linker asks which variant to use."""
-    names, pointers = places.names, places.pointers
-    rows = np.flatnonzero(names.kind == RESOLVER)
-    targets = np.concatenate([names.address[rows], pointers.target[pointers.resolver]])
-    found = np.unique(places.found.index(targets))
-    return found[found >= 0]
-
-
-def roots(places: Places) -> Ints:
-    """Return the numbers of the functions that run at start or that other files can call."""
-    elf, names = places.elf, places.names
-    table, rows = elf.dynamic_symbols, names.functions
-    called = [names.address[rows[names.exported[rows]]], np.array(elf.start_functions, np.int64)]
-    del table
-    if elf.kind == RELOCATABLE:
-        symbols = elf.symbols
-        visible = (symbols.binding != 0) & (symbols.section != 0) & (symbols.kind == FUNCTION)
-        called.append(symbols.value[visible])
-    for name, address, _ in names.named(frozenset(n.encode() for n in _MAIN)):
-        del name
-        called.append(np.array([address]))
-    called.append(_given_to_the_library(places))
-    found = places.found.index(np.concatenate(called))
-    return np.unique(np.concatenate([found[found >= 0], resolvers(places)]))
-
-
-def _given_to_the_library(places: Places) -> Ints:
-    """Return what the entry's code takes the address of: ``main``, which the C library calls."""
-    refs, number = places.refs, int(places.found.index(np.array([places.elf.entry]))[0])
-    if number < 0 or places.elf.kind == RELOCATABLE or not places.elf.entry:
-        return np.empty(0, np.int64)
-    low, high = places.found.start[number], places.found.end[number]
-    inside = (refs.at >= low) & (refs.at < high) & (refs.kind == ADDRESS)
-    given: Ints = refs.target[inside]
-    return given

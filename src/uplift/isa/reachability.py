@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from uplift.isa.elf import CODE_SEGMENT, Elf, Ints, Pointers
+from uplift.isa.columns import distinct
+from uplift.isa.elf import CODE_SEGMENT, RELOCATABLE, Elf, Ints, Pointers
 from uplift.isa.functions import Ranges, References, sections_of_data
 from uplift.isa.range_rows import (
     ADDRESS,
@@ -27,13 +28,14 @@ from uplift.isa.range_rows import (
     LOAD,
     STORE,
 )
-from uplift.isa.symbols import Names
+from uplift.isa.symbols import FUNCTION, RESOLVER, Names
 
 Bools = npt.NDArray[np.bool_]
 _SLOT_KINDS = (LOAD, CALL_MEMORY, JUMP_MEMORY)
 #: Functions that list variants and never call one: glibc's, for its own tests.
 _ONLY_LISTS = frozenset({b"__libc_ifunc_impl_list"})
 _RECORD = 40  #: bytes before a function that allows an entry of a table
+_MAIN = frozenset({b"main", b"main.main", b"_start", b"runtime.main"})
 _ABSOLUTE = 2  #: ET_EXEC: pointers stand in place, with no relocation
 
 
@@ -90,7 +92,7 @@ class Places:
         kinds = np.isin(self.refs.kind, (ADDRESS, LOAD, STORE, FLAG_TEST))
         objects = self.names.address[self.names.objects]
         every = np.concatenate([self.refs.target[kinds], self.pointers.target, objects])
-        every = np.unique(np.concatenate([every[self.is_data(every)], self.data[0]]))
+        every = distinct(np.concatenate([every[self.is_data(every)], self.data[0]]))
         return every
 
     def is_data(self, addresses: Ints) -> Bools:
@@ -165,9 +167,46 @@ class Places:
     def _edges(self, source: Ints, target: Ints, is_call: bool) -> Edges:
         node = self.node(target)
         keep = (node >= 0) & (node != source)
-        key = np.unique(source[keep] * (self.nodes + 1) + node[keep])
+        key = distinct(source[keep] * (self.nodes + 1) + node[keep])
         start, end = np.divmod(key, self.nodes + 1)
         return Edges(start, end, (end < self.functions) & is_call)
+
+    @cached_property
+    def resolvers(self) -> Ints:
+        """The functions that the dynamic linker asks which variant to use."""
+        names, pointers = self.names, self.pointers
+        rows = np.flatnonzero(names.kind == RESOLVER)
+        targets = np.concatenate([names.address[rows], pointers.target[pointers.resolver]])
+        found = distinct(self.found.index(targets))
+        return found[found >= 0]
+
+    @cached_property
+    def roots(self) -> Ints:
+        """The functions that run at start or that other files can call."""
+        elf, names = self.elf, self.names
+        rows = names.functions
+        called = [
+            names.address[rows[names.exported[rows]]],
+            np.array(elf.start_functions, np.int64),
+        ]
+        if elf.kind == RELOCATABLE:
+            symbols = elf.symbols
+            visible = (symbols.binding != 0) & (symbols.section != 0) & (symbols.kind == FUNCTION)
+            called.append(symbols.value[visible])
+        called.append(np.array([address for _, address, _ in names.named(_MAIN)], np.int64))
+        called.append(self._given_to_the_library())
+        found = self.found.index(np.concatenate(called))
+        return distinct(np.concatenate([found[found >= 0], self.resolvers]))
+
+    def _given_to_the_library(self) -> Ints:
+        """Return what the entry's code takes the address of: ``main``, for the C library."""
+        refs, number = self.refs, self.found.number(self.elf.entry)
+        if number < 0 or self.elf.kind == RELOCATABLE or not self.elf.entry:
+            return np.empty(0, np.int64)
+        low, high = self.found.start[number], self.found.end[number]
+        inside = (refs.at >= low) & (refs.at < high) & (refs.kind == ADDRESS)
+        given: Ints = refs.target[inside]
+        return given
 
     @cached_property
     def pointer_nodes(self) -> tuple[Ints, Ints]:
@@ -251,13 +290,13 @@ def closure(edges: Edges, roots: Ints, nodes: int) -> Bools:
     target = edges.target[order]
     first = np.searchsorted(edges.source[order], np.arange(nodes + 1))
     seen = np.zeros(nodes, np.bool_)
-    front = np.unique(roots)
+    front = distinct(roots)
     seen[front] = True
     while len(front):
         sizes = first[front + 1] - first[front]
         starts = np.repeat(first[front] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
         reached = target[starts + np.arange(int(sizes.sum()))]
-        front = np.unique(reached[~seen[reached]])
+        front = distinct(reached[~seen[reached]])
         seen[front] = True
     return seen
 

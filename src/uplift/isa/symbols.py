@@ -7,13 +7,15 @@ Detached debug files: GDB manual, "Debugging Information in Separate Files".
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from uplift.isa.columns import plain
 from uplift.isa.elf import Elf, Ints, SymbolTable
 
 DEBUG_ROOT = Path("/usr/lib/debug")
@@ -47,10 +49,16 @@ class Names:
 
     def at(self, address: int) -> str:
         """Return a name of exactly this address: the exported one, or else the first."""
-        low, high = np.searchsorted(self.address, [address, address + 1])
-        rows = list(range(int(low), min(int(high), int(low) + 16)))
-        rows.sort(key=lambda row: (not self.exported[row], self.size[row] == 0))
-        return next((self.text(row) for row in rows if self.text(row)), "")
+        low = bisect_left(self._places, address)
+        high = bisect_right(self._places, address, low)
+        rows: Sequence[int] = range(low, min(high, low + 16))
+        if len(rows) > 1:
+            rows = sorted(rows, key=lambda row: (not self.exported[row], self.size[row] == 0))
+        return next((text for text in map(self.text, rows) if text), "")
+
+    @cached_property
+    def _places(self) -> memoryview:
+        return plain(self.address)
 
     @cached_property
     def functions(self) -> Ints:
@@ -64,27 +72,26 @@ class Names:
 
     def named(self, wanted: frozenset[bytes]) -> Iterator[tuple[str, int, int]]:
         """Yield name, address and size of symbols with one of these names."""
+        for row in self._rows_named(wanted):
+            yield self.text(row), int(self.address[row]), int(self.size[row])
+
+    @cached_property
+    def _found(self) -> dict[frozenset[bytes], tuple[int, ...]]:
+        return {}
+
+    def _rows_named(self, wanted: frozenset[bytes]) -> tuple[int, ...]:
+        if wanted not in self._found:
+            self._found[wanted] = tuple(self._search(wanted))
+        return self._found[wanted]
+
+    def _search(self, wanted: frozenset[bytes]) -> Iterator[int]:
         for number, table in enumerate(self.tables):
             if isinstance(table, tuple):
                 continue
-            offsets = _offsets(table.strings, wanted)
-            if not offsets:
-                continue
-            for row in np.flatnonzero(self.table == number).tolist():
-                index = int(self.index[row])
-                if int(table.name[index]) in offsets and table.text(index).encode() in wanted:
-                    yield table.text(index), int(self.address[row]), int(self.size[row])
-
-
-def _offsets(strings: bytes, wanted: frozenset[bytes]) -> set[int]:
-    """Return where the names stand, also as ends of longer names, which linkers share."""
-    found = set()
-    for name in wanted:
-        at = strings.find(name + b"\0")
-        while at >= 0:
-            found.add(at)
-            at = strings.find(name + b"\0", at + 1)
-    return found
+            called = table.named(wanted)
+            if len(called):
+                here = np.flatnonzero(self.table == number)
+                yield from here[np.isin(self.index[here], called)].tolist()
 
 
 def names(elf: Elf, debug: Elf | None = None) -> Names:

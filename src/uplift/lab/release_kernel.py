@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uplift.errors import TargetError
-from uplift.facts.kernel_image import read_kernel_image
+from uplift.facts.kernel_image.reader import read_kernel_image
 from uplift.facts.model import Capture, CaptureStatus
 from uplift.lab import apt
 from uplift.lab.kernel_package import Kernel, kernel_in

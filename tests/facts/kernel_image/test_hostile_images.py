@@ -7,10 +7,10 @@ import random
 import pytest
 
 from tests.facts.kernel_image.building import FLAT, bzimage, gzipped, kallsyms
-from uplift.facts.kernel_image import read_kernel_image
 from uplift.facts.kernel_image.btf import Btf
 from uplift.facts.kernel_image.elf import Elf
 from uplift.facts.kernel_image.linking import link
+from uplift.facts.kernel_image.reader import read_kernel_image
 from uplift.facts.model import CaptureStatus
 
 MACHINES = ("x86_64", "aarch64", "riscv64", "s390x")
