@@ -10,8 +10,10 @@ import pytest
 from tests.backport.git_repository import GitRepository
 from uplift.backport.index import Index
 from uplift.backport.model import Plan, Role
+from uplift.backport.path_history import PathHistory
 from uplift.backport.pick import picking
 from uplift.backport.plan import Options, plan
+from uplift.backport.prerequisites import Limits, Prerequisites
 from uplift.lab.git import Workspace
 
 LINES = [f"line {n}\n" for n in range(40)]
@@ -213,3 +215,52 @@ def test_what_a_commit_says_it_fixes_is_tried_first(upstream: Upstream) -> None:
     )
     planned = upstream.plan(wanted)
     assert [sha for sha, _ in roles(planned)] == [fixed, wanted]
+
+
+@pytest.mark.parametrize("limits", [Limits(total=0), Limits(seconds=0)], ids=["plan", "commit"])
+def test_what_time_did_not_reach_is_told_as_such_and_does_not_apply(
+    upstream: Upstream, limits: Limits
+) -> None:
+    upstream.commit("a: line 9 becomes nine", a_c=text(at9="nine"))
+    wanted = upstream.commit("a: nine becomes ten", a_c=text(at9="ten"))
+    clean = upstream.commit("b: fix line 9", b_c=text(at9="nine"))
+    planned = upstream.plan(wanted, clean, options=Options(limits=limits))
+    assert not planned.applies and planned.tree == ""
+    assert planned.unsearched == (wanted,)
+    assert [(conflict.sha, conflict.path) for conflict in planned.conflicts] == [(wanted, "a.c")]
+    (note,) = (note for note in planned.notes if note.startswith(wanted[:12]))
+    assert "what it needs is not known" in note and "0 seconds" in note
+
+
+def test_names_that_time_did_not_reach_are_told_as_not_looked_for(upstream: Upstream) -> None:
+    upstream.commit("port: a helper", helper_c="int\nenable_port(int x)\n{\n\treturn x;\n}\n")
+    wanted = upstream.commit("a: use it", a_c=text(at9="\treturn enable_port(1);"))
+    planned = upstream.plan(wanted, options=Options(limits=Limits(total=0)))
+    assert planned.symbols == () and planned.applies and planned.unsearched == ()
+    assert any("were not looked for" in note for note in planned.notes)
+
+
+def test_no_more_is_tried_once_all_merges(upstream: Upstream) -> None:
+    """Ten commits wrote lines that the change rests on; the one it fixes is enough."""
+    body = text(at9="reset the pin")
+    fixed = upstream.commit("a: reset", a_c=body)
+    for number in range(10):
+        body = body.replace(f"line {20 + number}\n", f"line {20 + number}, reset\nreset the pin\n")
+        upstream.commit(f"a: again {number}", a_c=body)
+    wanted = upstream.commit("a: hold", a_c=body.replace("reset the pin\n", "hold the pin\n", 1))
+    repository = upstream.repository
+    with (
+        Workspace.make(upstream.directory, [repository.path]) as workspace,
+        picking(workspace) as p,
+    ):
+        target = workspace.resolve("stable")
+        needs = Prerequisites(
+            p, PathHistory(workspace, target, [wanted]), repaired=lambda sha: [fixed]
+        )
+        onto = p.tree_of(target)
+        assert len(needs.candidates(p.pick(onto, wanted))) > 4
+        found = needs.of(wanted, onto)
+        assert [need.sha for need in found.before] == [fixed]
+        assert p.merges <= 8  # two each for three candidates, the commit alone, and after its need
+        before = p.merges
+        assert needs.of(wanted, onto) == found and p.merges == before

@@ -16,6 +16,7 @@ class Draft:
 
     :param tree: as the commits that merge leave it.
     :param titled: gives a planned commit its subject.
+    :param unsearched: what conflicts, and time was up before it was known what it needs.
     """
 
     picker: Picker
@@ -26,6 +27,7 @@ class Draft:
     alternatives: list[Alternative] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     symbols: tuple[MissingSymbol, ...] = ()
+    unsearched: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -46,6 +48,8 @@ class Draft:
         found = needs.of(planned.sha, self.tree)
         if found.undetermined:
             self.notes.append(f"{planned.sha[:12]}: {found.undetermined}")
+        if not found.searched:
+            self.unsearched.append(planned.sha)
         if not found.enough:
             self._alone(planned)
             return

@@ -175,6 +175,7 @@ class Plan:
     :param tree: the tree that results; empty where it does not apply.
     :param present: commits asked for that the branch already has.
     :param symbols: names that the series uses and the result does not define.
+    :param unsearched: commits that conflict, and time was up before it was known what they need.
     """
 
     onto: str
@@ -186,3 +187,4 @@ class Plan:
     alternatives: tuple[Alternative, ...] = ()
     symbols: tuple[MissingSymbol, ...] = ()
     notes: tuple[str, ...] = ()
+    unsearched: tuple[str, ...] = ()

@@ -89,6 +89,7 @@ class Picker:
         self._rules: dict[str, bytes] = {}
         self._picked: dict[tuple[str, str], Picked] = {}
         self._counts: dict[Picked, int] = {}
+        self._clashes: dict[Merge, dict[str, tuple[Region, ...]]] = {}
         self.merges = 0  #: how many merges git was asked for
 
     def pick(self, onto: str, sha: str) -> Picked:
@@ -146,10 +147,13 @@ class Picker:
             for picked in self.pick_all(pairs)
             for trees in (self.trees_of(picked.sha),)
         ]
-        answers: dict[Merge, MergeAnswer | str] = {}
-        for rules, group in self._by_rules(merges).items():
-            answers |= zip(group, self._merge_trees(rules, group, _WITH_BASE), strict=True)
-        return tuple(self._regions_in(merge, answers[merge]) for merge in merges)
+        new = [merge for merge in merges if merge not in self._clashes]
+        for rules, group in self._by_rules(new).items():
+            for merge, answer in zip(
+                group, self._merge_trees(rules, group, _WITH_BASE), strict=True
+            ):
+                self._clashes[merge] = self._regions_in(merge, answer)
+        return tuple(self._clashes[merge] for merge in merges)
 
     def _regions_in(self, merge: Merge, answer: MergeAnswer | str) -> dict[str, tuple[Region, ...]]:
         found: dict[str, tuple[Region, ...]] = {}

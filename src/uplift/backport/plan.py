@@ -147,6 +147,9 @@ class _Planner:
         """
         if not self.options.symbols:
             return draft
+        if needs.time_is_up:
+            self.notes.append("names that the branch lacks were not looked for: time was up")
+            return draft
         draft.symbols = self._lacking(draft)
         for _ in range(_ROUNDS):
             bringing = {
@@ -154,7 +157,7 @@ class _Planner:
                 for symbol in reversed(only_certain(draft.symbols))
                 if symbol.brought_by in needs
             }
-            if not bringing or not self.options.prerequisites:
+            if not bringing or not self.options.prerequisites or needs.time_is_up:
                 break
             roles = {**bringing, **roles}
             fuller = self._draft(needs, roles)
@@ -254,6 +257,7 @@ class _Planner:
             alternatives=tuple(draft.alternatives),
             symbols=draft.symbols,
             notes=tuple(dict.fromkeys([*self.notes, *draft.notes])),
+            unsearched=tuple(draft.unsearched),
         )
 
 

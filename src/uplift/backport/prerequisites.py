@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from math import inf
 
 from uplift.backport.conflict_text import Difference, Region, difference, together
 from uplift.backport.model import Conflict
@@ -25,6 +26,8 @@ _REPAIRED = 4.0  #: what "Fixes:" adds to the score of the commit that it names
 _OWNERS = 4  #: changes of a file that one line speaks for
 _OLDER = 4  #: by how much softer a line speaks for the next older one
 _TRIED_ALONE = 16  #: candidates of one conflict that are tried each by itself
+_TRIED_FIRST = 3  #: of these before the others: mostly one lifts everything
+_LEAST = 0.02  #: of the best score: what says less does not matter
 _TRIED_DEEP = 4  #: candidates that conflict themselves whose own needs are sought
 _DEPTH = 4
 _ROOM = (2, 6, 18)  #: prerequisites: few are sought everywhere before many are anywhere
@@ -38,10 +41,12 @@ class Limits:
 
     :param seconds: for one requested commit.
     :param commits: prerequisites of one requested commit.
+    :param total: seconds for a whole plan; what conflicts afterwards is told without a search.
     """
 
     seconds: float = 20.0
     commits: int = 64
+    total: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Needs:
     :param before: in the order in which they are picked, before the commit itself.
     :param tree: what results; empty where ``conflicts`` are left.
     :param undetermined: why the search ended before it had an answer.
+    :param searched: it was not the clock that ended it.
     """
 
     sha: str
@@ -71,6 +77,7 @@ class Needs:
     tree: str
     conflicts: tuple[Conflict, ...] = ()
     undetermined: str = ""
+    searched: bool = True
 
     @property
     def enough(self) -> bool:
@@ -95,15 +102,39 @@ class Outcome:
     whole: bool
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What one search with so much room found."""
+
+    needs: Needs
+    room: int
+    depth: int
+    cramped: bool
+
+    def holds(self, room: int, depth: int) -> bool:
+        """Whether a search with that room could find nothing else."""
+        if self.needs.enough:
+            return len(self.needs.before) <= room
+        return depth >= self.depth and (room <= self.room or not self.cramped)
+
+
 class _TimeIsUp(Exception):
     pass
 
 
-def lockstep(picker: Picker, onto: str, many: Sequence[Sequence[str]]) -> list[Outcome]:
-    """Pick several series onto one tree, the n-th commits of all in one git process."""
+def lockstep(
+    picker: Picker, onto: str, many: Sequence[Sequence[str]], deadline: float = inf
+) -> list[Outcome]:
+    """Pick several series onto one tree, the n-th commits of all in one git process.
+
+    :param deadline: on the monotonic clock.
+    :raises _TimeIsUp: it has passed.
+    """
     trees = [onto] * len(many)
     outcomes: list[Outcome | None] = [None] * len(many)
     for step in range(max(map(len, many), default=0)):
+        if time.monotonic() > deadline:
+            raise _TimeIsUp
         alive = [n for n, series in enumerate(many) if outcomes[n] is None and step < len(series)]
         picks = picker.pick_all([(trees[n], many[n][step]) for n in alive])
         for number, picked in zip(alive, picks, strict=True):
@@ -135,6 +166,14 @@ class Prerequisites:
         self._repaired = repaired or (lambda sha: ())
         self._limits = limits or Limits()
         self._candidates: dict[tuple[str, str], list[Candidate]] = {}
+        self._answers: dict[tuple[str, str], list[_Answer]] = defaultdict(list)
+        self._cut_off: dict[str, str] = {}
+        self._end = time.monotonic() + self._limits.total
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the time for the whole plan is over."""
+        return time.monotonic() > self._end
 
     def __contains__(self, sha: str) -> bool:
         """Whether the target lacks a commit and those to be picked have it in their history."""
@@ -147,24 +186,44 @@ class Prerequisites:
             return Needs(sha, (), picked.tree)
         if picked.problem:
             return Needs(sha, (), "", undetermined=picked.problem)
-        deadline = time.monotonic() + self._limits.seconds
+        if picked.sha in self._cut_off:  # it would be again
+            return self._unsearched(picked, self._cut_off[picked.sha])
+        deadline = min(time.monotonic() + self._limits.seconds, self._end)
         try:
             return self._deepening(picked, deadline)
         except _TimeIsUp:
-            cause = f"no answer within {self._limits.seconds:g} seconds"
-            return Needs(sha, (), "", picked.conflicts, cause)
+            return self._unsearched(picked, self._clock())
         except RepositoryError as error:
             return Needs(sha, (), "", picked.conflicts, f"{error.problem}: {error.cause}")
+
+    def _unsearched(self, picked: Picked, cause: str) -> Needs:
+        self._cut_off[picked.sha] = cause
+        return Needs(picked.sha, (), "", picked.conflicts, cause, searched=False)
+
+    def _clock(self) -> str:
+        if self.time_is_up:
+            return f"what it needs is not known: the {self._limits.total:g} seconds are up"
+        return f"what it needs is not known: no answer within {self._limits.seconds:g} seconds"
 
     def _deepening(self, picked: Picked, deadline: float) -> Needs:
         """Search with room for few commits, then for more: one deep chain must not hide a short."""
         most = self._limits.commits
         for room in [*(room for room in _ROOM if room < most), most]:
-            search = _Search(self, picked.sha, picked.onto, deadline, room)
-            found = search.run()
-            if found.enough or not search.cramped:
+            found = self.answer(picked.sha, picked.onto, deadline, room)
+            if found.needs.enough or not found.cramped:
                 break
-        return found
+        return found.needs
+
+    def answer(self, sha: str, onto: str, deadline: float, room: int, depth: int = 0) -> _Answer:
+        """Search, or say again what a search on the same tree has found."""
+        known = self._answers[sha, onto]
+        for answer in known:
+            if answer.holds(room, depth):
+                return answer
+        search = _Search(self, sha, onto, deadline, room, depth)
+        needs = search.run()
+        known.append(_Answer(needs, room, depth, search.cramped))
+        return known[-1]
 
     def candidates(self, picked: Picked) -> list[Candidate]:
         """Return commits that may lift the conflicts of a pick, the likeliest first."""
@@ -177,6 +236,11 @@ class Prerequisites:
                 found[sha] = Candidate(known.need, known.score + _REPAIRED)
             self._candidates[key] = sorted(found.values(), key=lambda c: -c.score)
         return self._candidates[key]
+
+    def telling(self, picked: Picked) -> list[Candidate]:
+        """Return the candidates without those that share but a brace with the conflict."""
+        found = self.candidates(picked)
+        return [c for c in found if c.score >= _LEAST * found[0].score]
 
     def _lacking_of_repaired(self, picked: Picked) -> list[str]:
         """Return what the commit says it fixes, where upstream has it and the target does not."""
@@ -338,9 +402,8 @@ class _Search:
         return self._outcomes([set(chosen)])[0]
 
     def _outcomes(self, many: Sequence[AbstractSet[str]]) -> list[Outcome]:
-        if time.monotonic() > self._deadline:
-            raise _TimeIsUp
-        return lockstep(self._picker, self._onto, [self._series(chosen) for chosen in many])
+        series = [self._series(chosen) for chosen in many]
+        return lockstep(self._picker, self._onto, series, self._deadline)
 
     def _greedy(self, chosen: set[str]) -> set[str]:
         """Add the candidate that lifts most, as long as one lifts anything."""
@@ -355,10 +418,10 @@ class _Search:
 
     def _best(self, chosen: set[str], outcome: Outcome) -> AbstractSet[str] | None:
         """Return the candidate that lifts most, or else one with what it needs itself."""
-        tried = self._fresh(self._of.candidates(outcome.last), chosen)[:_TRIED_ALONE]
+        tried = self._fresh(self._of.telling(outcome.last), chosen)[:_TRIED_ALONE]
         self._needs.update({c.need.sha: c.need for c in tried if c.need.sha not in self._needs})
         alone = [frozenset({c.need.sha}) for c in tried]
-        outcomes = self._outcomes([chosen | one for one in alone])
+        outcomes = self._until_whole([chosen | one for one in alone])
         now = self._picker.conflict_count(outcome.last)
         gains = [self._gain(now, after) for after in outcomes]
         if gains and max(gains) > 0:
@@ -368,6 +431,13 @@ class _Search:
             return alone[nearer]
         blocked = [after.last for after in outcomes if after.last.sha != self._sha]
         return self._with_own_needs(chosen, outcome, blocked)
+
+    def _until_whole(self, many: Sequence[AbstractSet[str]]) -> list[Outcome]:
+        """Return how sets go, the likeliest first; no more are tried once one leaves nothing."""
+        outcomes = self._outcomes(many[:_TRIED_FIRST])
+        if not any(outcome.whole for outcome in outcomes):
+            outcomes += self._outcomes(many[_TRIED_FIRST:])
+        return outcomes
 
     def _nearer(self, at: Picked, outcomes: Sequence[Outcome]) -> int | None:
         """Return which of ``outcomes`` leaves the fewest differing lines, if fewer than now."""
@@ -397,16 +467,14 @@ class _Search:
             return None
         now = self._picker.conflict_count(outcome.last)
         for candidate in self._promising(blocked)[:_TRIED_DEEP]:
-            search = _Search(
-                self._of, candidate, outcome.last.onto, self._deadline, left, self._depth + 1
-            )
-            needs = search.run()
-            self.cramped |= search.cramped
-            if not needs.enough:
+            onto, depth = outcome.last.onto, self._depth + 1
+            found = self._of.answer(candidate, onto, self._deadline, left, depth)
+            self.cramped |= found.cramped
+            if not found.needs.enough:
                 continue
-            more = {candidate, *(need.sha for need in needs.before)}
+            more = {candidate, *(need.sha for need in found.needs.before)}
             if self._gain(now, self._outcome(chosen | more)) > 0:
-                for need in needs.before:
+                for need in found.needs.before:
                     self._needs.setdefault(need.sha, need)
                 return more
         return None

@@ -133,6 +133,13 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="to search what one commit needs (20)"
     )
+    parser.add_argument(
+        "--total-seconds",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="to search what all commits need (120); what conflicts then is told unsearched",
+    )
 
 
 def run_index(args: argparse.Namespace) -> int:
@@ -213,7 +220,7 @@ def plan_options(args: argparse.Namespace) -> Any:
         follow_ups=not args.no_follow_ups,
         prerequisites=not args.no_prerequisites,
         symbols=not args.no_symbols,
-        limits=Limits(seconds=args.seconds),
+        limits=Limits(seconds=args.seconds, total=args.total_seconds),
     )
 
 

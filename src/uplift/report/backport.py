@@ -88,6 +88,7 @@ def plan_to_json(plan: Plan, notes: Sequence[str] = ()) -> dict[str, Any]:
             for other in plan.alternatives
         ],
         "symbols": [_symbol(symbol) for symbol in plan.symbols],
+        "unsearched": list(plan.unsearched),
         "notes": [*notes, *plan.notes],
     }
 
