@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from uplift.errors import UpliftError
-from uplift.isa import sources
+from uplift.isa import installed_files, sources
+from uplift.isa.file_list import Skipped, Wanted
 
 PROGRAM = Path("/bin/ls")
 needs_mksquashfs = pytest.mark.skipif(
@@ -168,3 +169,28 @@ def test_files_of_an_installed_system_that_lead_out_of_it_are_left(tmp_path: Pat
     (one,) = sources.installed(root)
     with sources.opened_installed(root, one) as found:
         assert [file.name for file in found.files] == ["usr/bin/ls"]
+
+
+def test_files_of_an_installed_package_are_those_with_instructions_each_once(
+    tmp_path: Path,
+) -> None:
+    root = tree(tmp_path / "root")
+    (root / "usr/bin/dir").symlink_to("ls")
+    info = root / "var/lib/dpkg/info"
+    info.mkdir(parents=True)
+    (info.parent / "status").write_text(
+        "Package: sample\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n"
+    )
+    (info / "sample.list").write_text("/.\n/usr\n/usr/bin/ls\n/usr/bin/dir\n/usr/readme\n/gone\n")
+    for name in ("sample", "sample:amd64"):
+        found = list(installed_files.wanted([name], root))
+        assert [one.path for one in found if isinstance(one, Wanted)] == [f"{root}/usr/bin/ls"]
+        assert [one.path for one in found if isinstance(one, Skipped)] == [f"{root}/gone"]
+
+
+def test_a_package_that_is_not_installed_is_an_error_with_a_fix(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/dpkg/info").mkdir(parents=True)
+    (tmp_path / "var/lib/dpkg/status").write_text("")
+    with pytest.raises(UpliftError) as error:
+        list(installed_files.wanted(["sample"], tmp_path))
+    assert "'sample'" in error.value.problem and "name its .deb file" in error.value.fix

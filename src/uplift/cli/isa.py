@@ -17,6 +17,7 @@ from uplift.errors import FOUND, USAGE, UpliftError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from uplift.isa.expectations import Expectation, Judgement
     from uplift.isa.file_list import Skipped, Wanted
     from uplift.isa.many import Answer, Question, Refused
     from uplift.isa.unused import Chip
@@ -104,7 +105,7 @@ def _add_check(actions: Any) -> None:
         description="A lint for package builds. Exits with 1 when code above the baseline is "
         "always reached, or nobody saw how it is, and no expectation names its function.",
     )
-    parser.add_argument("paths", nargs="+", metavar="FILE|DIR", help=_FILES)
+    parser.add_argument("paths", nargs="*", metavar="FILE|DIR", help=_FILES)
     parser.add_argument("--baseline", required=True, metavar="LEVEL", help=_LEVELS)
     parser.add_argument(
         "--expect",
@@ -113,6 +114,12 @@ def _add_check(actions: Any) -> None:
         default=[],
         metavar="FILE",
         help="TOML that names functions which may be above the baseline, and why",
+    )
+    parser.add_argument(
+        "--write-expectations",
+        type=Path,
+        metavar="FILE",
+        help="write a new file that expects everything that was found, to be looked at one by one",
     )
     parser.add_argument(
         "--only-certain",
@@ -125,6 +132,13 @@ def _add_check(actions: Any) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser, schema: str) -> None:
+    parser.add_argument(
+        "--installed",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="every file with instructions of this installed package; may be repeated",
+    )
     parser.add_argument("--debug", metavar="PATH", default="", help=_DEBUG)
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="processes; default: one for each processor"
@@ -138,15 +152,13 @@ def run_audit(args: argparse.Namespace) -> int:
     from uplift.isa.many import Question
     from uplift.report.isa import report
 
-    if not args.paths and not args.pid:
-        raise UpliftError(
-            "cannot audit nothing", "no file and no process is named", "name a file, or --pid PID"
-        )
+    if not args.paths and not args.pid and not args.installed:
+        raise _nothing_named("audit", "name a file, --installed PACKAGE, or --pid PID")
     if args.baseline:
         baseline.architectures(args.baseline)
     chip = chip_of_user(args) if args.chip else None
     question = Question(args.baseline or "", args.debug)
-    answers = _answers(_wanted(args.paths, args.pid), question, args.jobs)
+    answers = _answers(_wanted(args, args.pid), question, args.jobs)
     found = report(answers, args.baseline or "", chip)
     _show_audit(args, found)
     _tell(found.refused)
@@ -190,22 +202,29 @@ def run_check(args: argparse.Namespace) -> int:
     from uplift.report.isa import report
     from uplift.report.isa_check import CheckReport, check_to_json, print_check
 
+    if not args.paths and not args.installed:
+        raise _nothing_named("check", "name a file, a package, or --installed PACKAGE")
     archs = baseline.architectures(args.baseline)
     expectations = [entry for path in args.expect for entry in load(path)]
-    answers = _answers(_wanted(args.paths, ()), Question(args.baseline, args.debug), args.jobs)
+    answers = _answers(_wanted(args), Question(args.baseline, args.debug), args.jobs)
     found = report(answers)
     judged = [file.audit for file in found.files if file.audit.arch in archs]
     if not judged and not found.refused:
         raise _nothing_judged(args.baseline)
     levels = {arch: baseline.level(arch, args.baseline) for arch in archs}
+    judgement = judge(judged, expectations)
+    if args.write_expectations:
+        written = _drafted(args, judgement)
+        judgement = judge(judged, [*expectations, *written])
     check = CheckReport(
         baseline=args.baseline,
         levels={arch: baseline.holding(arch, sets) for arch, sets in levels.items()},
         only_certain=args.only_certain,
         files=len(judged),
-        judgement=judge(judged, expectations),
+        judgement=judgement,
         refused=found.refused,
         skipped=(*found.skipped, *_of_other_architectures(found.files, archs)),
+        written=str(args.write_expectations or ""),
     )
     if args.json:
         output.print_json(check_to_json(check))
@@ -213,6 +232,16 @@ def run_check(args: argparse.Namespace) -> int:
         print_check(check, output.console(), args.all)
     _tell(check.refused)
     return FOUND if check.failing else USAGE if check.refused else 0
+
+
+def _drafted(args: argparse.Namespace, found: Judgement) -> Iterable[Expectation]:
+    """Write what was found as expectations, and return them as a later run will read them."""
+    from uplift.isa.expectations import load
+    from uplift.isa.expectations_draft import draft, write
+
+    path: Path = args.write_expectations
+    write(path, draft(found.unexpected(args.only_certain), args.baseline))
+    return load(path)
 
 
 def _of_other_architectures(files: Iterable[Any], archs: tuple[str, ...]) -> Iterator[Skipped]:
@@ -249,11 +278,17 @@ def chip_of_user(args: argparse.Namespace) -> Chip:
     return chip
 
 
-def _wanted(paths: Iterable[str], pids: Iterable[int]) -> Iterator[Wanted | Skipped]:
+def _nothing_named(verb: str, fix: str) -> UpliftError:
+    return UpliftError(f"cannot {verb} nothing", "no file is named", fix)
+
+
+def _wanted(args: argparse.Namespace, pids: Iterable[int] = ()) -> Iterator[Wanted | Skipped]:
+    from uplift.isa import installed_files
     from uplift.isa.file_list import wanted
     from uplift.isa.process_maps import mapped
 
-    yield from wanted(paths)
+    yield from wanted(args.paths)
+    yield from installed_files.wanted(args.installed)
     for pid in pids:
         yield from mapped(pid)
 

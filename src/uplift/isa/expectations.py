@@ -29,8 +29,9 @@ else:
 
 MAX_BYTES = 1 << 20
 MAX_ENTRIES = 10_000
+UNREVIEWED = "not reviewed"  #: how the reason begins of what no person looked at yet
 _KEYS = frozenset({"file", "functions", "sets", "reason"})
-_ADDRESS = re.compile(r"0x[0-9a-f]+")
+ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,15 @@ class Judgement:
             finding
             for finding in self.findings
             if finding.expected is None and (finding.violation.certain or not only_certain)
+        )
+
+    @property
+    def unreviewed(self) -> tuple[Finding, ...]:
+        """Return what only expectations cover that no person looked at yet."""
+        return tuple(
+            finding
+            for finding in self.findings
+            if finding.expected and finding.expected.reason.startswith(UNREVIEWED)
         )
 
     @property
@@ -170,7 +180,7 @@ def _expectation(entry: Any) -> Expectation:
     functions = _texts(entry, "functions")
     if not functions:
         raise ValueError("it names no function")
-    address = next((name for name in functions if _ADDRESS.fullmatch(name)), None)
+    address = next((name for name in functions if ADDRESS.fullmatch(name)), None)
     if address:
         raise ValueError(f"{address} is an address, which changes with every build; name functions")
     file, reason = _text(entry, "file"), _text(entry, "reason")

@@ -103,7 +103,7 @@ def _in_directory(root: str, seen: set[tuple[int, int]]) -> Iterator[Wanted | Sk
     for directory, folders, names in os.walk(root, onerror=note):
         folders.sort()
         for name in sorted(names):
-            found = _file(Path(directory, name), seen)
+            found = file_at(Path(directory, name), seen)
             if found is not None:
                 yield found
         yield from refused
@@ -111,7 +111,8 @@ def _in_directory(root: str, seen: set[tuple[int, int]]) -> Iterator[Wanted | Sk
     yield from refused
 
 
-def _file(path: Path, seen: set[tuple[int, int]]) -> Wanted | Skipped | None:
+def file_at(path: Path, seen: set[tuple[int, int]]) -> Wanted | Skipped | None:
+    """Return a file that holds instructions; None for others, for links, and for what was seen."""
     try:
         status = path.lstat()
         key = (status.st_dev, status.st_ino)

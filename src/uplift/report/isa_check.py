@@ -28,6 +28,7 @@ class CheckReport:
     :param baseline: as it was named; ``levels`` says what that is, by architecture.
     :param only_certain: what nobody saw reached does not fail the check.
     :param files: how many were judged.
+    :param written: where what was found was written as expectations.
     """
 
     baseline: str
@@ -37,6 +38,7 @@ class CheckReport:
     judgement: Judgement
     refused: tuple[Refused, ...]
     skipped: tuple[Skipped, ...]
+    written: str = ""
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -117,6 +119,10 @@ def _lines(report: CheckReport, every: bool) -> Iterator[Text]:
         yield Text(f"{safe(told)} nothing", style="yellow")
     for skipped in report.skipped:
         yield Text(f"{safe(skipped.path)}: not judged: {safe(skipped.why)}", style="yellow")
+    if report.written:
+        count = len(report.judgement.unreviewed)
+        told = f"wrote {report.written}: {count} functions are expected that nobody looked at yet"
+        yield Text(safe(told), style="yellow")
     yield _summary(report)
 
 
@@ -145,19 +151,23 @@ def _by_file(findings: Sequence[Finding]) -> Iterator[list[Finding]]:
     yield from groups.values()
 
 
+def _unreviewed(found: Judgement) -> str:
+    count = len(found.unreviewed)
+    return f" ({count} of them not reviewed)" if count else ""
+
+
 def _summary(report: CheckReport) -> Text:
     found = report.judgement
     open_ = found.unexpected()
     certain = sum(finding.violation.certain for finding in open_)
     counts = [
-        f"{certain} functions above {report.baseline} with no guard on the way",
-        f"{len(open_) - certain} of which nobody saw how they are reached",
-        f"{len(found.expected)} expected",
+        f"functions above {report.baseline}: {certain} with no guard on the way",
+        f"{len(open_) - certain} where nobody saw how they are reached",
+        f"{len(found.expected)} expected{_unreviewed(found)}",
         f"{len(found.stale)} stale expectations",
     ]
-    where = f"{report.files} files judged" + (
-        f", {len(report.refused)} refused" if report.refused else ""
-    )
+    files = "1 file" if report.files == 1 else f"{report.files} files"
+    where = f"{files} judged" + (f", {len(report.refused)} refused" if report.refused else "")
     word, style = ("met", "green") if report.met else ("not met", "bold red")
     return Text.assemble((f"{safe(report.baseline)} {word}", style), f": {where}; ").append(
         ", ".join(counts)
