@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.isa.dispatch_matrix import Build, few, missing, show
+from tests.isa.dispatch_matrix import CASES, Build, Told, few, missing, show, verdict
 from tests.isa.elf_files import compiled, tool
 from uplift.isa.audit import audit
 from uplift.isa.model import Reach
@@ -61,6 +61,22 @@ def test_what_the_dynamic_linker_takes_on_better_processors_only_is_dispatched(t
     path = "/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libx.so.1"
     (found,) = audit(data, path=path).functions
     assert found.reach == Reach.DISPATCHED and "x86-64-v3" in found.evidence[0]
+
+
+def _compared(folder, case):
+    """Without optimization: with it, the pointer compared with is left where arguments are."""
+    return verdict(
+        audit(compiled(folder, (CASES / case).read_text(), "-O0", f"-I{CASES}")), "x86-64"
+    )
+
+
+def test_a_comparison_with_an_address_that_only_guarded_code_takes_is_a_guard(tmp_path):
+    assert _compared(tmp_path, "compared_pointer.c") == (Told.SAFE, ())
+
+
+def test_a_comparison_with_an_address_that_is_taken_elsewhere_too_is_no_guard(tmp_path):
+    told, functions = _compared(tmp_path, "compared_pointer_overruled.c")
+    assert told != Told.SAFE and any(text.startswith("wide") for text in functions)
 
 
 @pytest.mark.slow

@@ -202,7 +202,8 @@ def _judged(work: _Work, hits: Hits) -> tuple[FunctionAudit, ...]:
     places = Places(
         work.elf, work.found, work.references(), functions.linkage(arch, work.code), work.names
     )
-    program = Program(places, work.code, _asking_by_effect(arch, hits))
+    above = np.unique(hits.range)
+    program = Program(places, work.code, _asking_by_effect(arch, hits), above)
     lowest, *better = machines(arch)
     variants = _variants(places, hits)
     verdicts = judge(program, lowest.features, variants)

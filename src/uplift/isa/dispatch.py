@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from uplift.isa import unfollowed
+from uplift.isa import compared_addresses, unfollowed
 from uplift.isa.elf import Ints
 from uplift.isa.feature_words import Features
 from uplift.isa.flow import Outcome
@@ -23,6 +23,7 @@ from uplift.isa.reachability import Reached, Records, frontier, lonely, reached
 
 #: Architectures whose guards are followed; on others what asks the processor is in doubt.
 GUARDS = frozenset({"x86-64"})
+_ROUNDS = 8  #: until it is settled what nobody holds; in the last one, all may be held
 NONE: Ints = np.empty(0, np.int64)
 
 
@@ -50,25 +51,48 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
     :param perhaps: those of them that are not left to guarded code alone.
     """
     places = program.places
-    outcomes: Mapping[int, Outcome] = {}
-    pruned, kept = places.code_edges, Records(places)
-    if places.elf.arch in GUARDS:
-        judged = _followed(program, features)
-        outcomes, pruned = judged.outcomes, judged.edges()
-        kept = kept.without_refused(judged.refusing())
-    else:
-        outcomes, pruned = unfollowed.outcomes(program), unfollowed.edges(program)
     start = np.setdiff1d(places.roots, variants)
     alone = lonely(places, (places.code_edges, places.pointer_edges))
-    alone = np.union1d(np.setdiff1d(alone, start), perhaps)
-    result = reached(places, pruned, kept.edges, (start, alone))
+    starts = (start, np.union1d(np.setdiff1d(alone, start), perhaps))
+    outcomes: Mapping[int, Outcome]
+    if places.elf.arch in GUARDS:
+        result, judged = _settled(program, features, starts)
+        outcomes, pruned = judged.outcomes, judged.edges()
+    else:
+        outcomes, pruned = unfollowed.outcomes(program), unfollowed.edges(program)
+        result = reached(places, pruned, places.pointer_edges, starts)
     origin = frontier(places, result, pruned)
     return Verdicts(result, outcomes, origin, frozenset(places.resolvers.tolist()))
 
 
-def _followed(program: Program, features: Features) -> Judge:
-    judged: Judge | None = program.judges.get(features)
+def _settled(
+    program: Program, features: Features, starts: tuple[Ints, Ints]
+) -> tuple[Reached, Judge]:
+    """Take addresses that are compared with for held by nobody, as far as that bears out."""
+    addresses, _ = _compared(program)
+    chosen = dict.fromkeys(addresses, True)  #: whether nobody holds them
+    for left in reversed(range(_ROUNDS)):
+        judged = _followed(program, features, chosen)
+        kept = Records(program.places).without_refused(judged.refusing())
+        result = reached(program.places, judged.edges(), kept.edges, starts)
+        now = compared_addresses.chosen(program, chosen, result)
+        if now == chosen:
+            break
+        chosen = now if left > 1 else dict.fromkeys(now, False)
+    return result, judged
+
+
+def _followed(program: Program, features: Features, chosen: Mapping[int, bool]) -> Judge:
+    key = features, tuple(sorted(chosen.items()))
+    judged: Judge | None = program.judges.get(key)
     if judged is None:
-        judged = program.judges[features] = Judge(program, features)
-        judged.run(program.places.resolvers.tolist())
+        judged = program.judges[key] = Judge(program, features, chosen)
+        _, comparing = _compared(program)
+        judged.run({*program.places.resolvers.tolist(), *comparing})
     return judged
+
+
+def _compared(program: Program) -> tuple[frozenset[int], frozenset[int]]:
+    if program.compared is None:
+        program.compared = compared_addresses.compared(program)
+    return program.compared

@@ -58,6 +58,12 @@ class World(Protocol):
     def comes_back(self, target: int) -> bool:
         """Whether a function ever returns."""
 
+    def chosen(self, address: int) -> tuple[str, bool]:
+        """Say what test stands before all that takes an address of the file, and if it fails.
+
+        Empty where none does. Where it fails no value is the address; else some may be.
+        """
+
     def cpuid(self, leaf: int, subleaf: int) -> tuple[Value | None, ...]:
         """Return what CPUID puts into eax, ecx, edx and ebx."""
 

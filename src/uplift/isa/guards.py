@@ -57,7 +57,7 @@ class _Run(Flow):
     def one(self, step: Step, state: State) -> bool:
         """Carry out one instruction; return whether the flow goes on behind it."""
         for operand in step.operands:
-            if operand[0] == "m" and step.kind != "lea":
+            if operand[0] == "m" and step.kind != "lea" and not self._is_followed(step, operand):
                 self._use_base(operand, state)
         action = _ACTIONS.get(step.kind)
         if action is None:
@@ -65,6 +65,12 @@ class _Run(Flow):
             self.clear(state)
             return True
         return action(self, step, state)
+
+    def _is_followed(self, step: Step, operand: Operand) -> bool:
+        """Whether just a pointer is read that the file holds: what is done with it is seen."""
+        if step.kind not in ("mov", "cmp") or step.size != 8 or operand[1] != FIXED:
+            return False
+        return operand is step.operands[-1] and is_address(self.world.load(operand[4], 8))
 
     def _use_base(self, operand: Operand, state: State) -> None:
         if operand[1] == FIXED:
@@ -208,10 +214,21 @@ class _Run(Flow):
         sources = bits(one)[2] | bits(other)[2]
         if step.kind in ("cmp", "sub"):
             flags = compared(one, other, step.size, sources)
+            test, fails = self._chosen(step, one, other)
+            if test:
+                flags = (False if fails else None, None, None, None, frozenset({test}))
         else:
             carry = False if step.kind in ("and", "or", "xor", "test") else None
             flags = tested(result, step.size, carry, sources)
         self._set_flags(flags, state)
+
+    def _chosen(self, step: Step, one: Value | None, other: Value | None) -> tuple[str, bool]:
+        """Say which test something unknown passed if it is the address it is compared with."""
+        if is_address(one) and other is None:
+            one, other = other, one
+        if step.kind != "cmp" or step.size != 8 or one is not None or other is None:
+            return "", False
+        return self.world.chosen(other[1]) if is_address(other) else ("", False)
 
     def _set_flags(self, flags: tuple[Any, ...], state: State) -> None:
         if flags == UNKNOWN_FLAGS:

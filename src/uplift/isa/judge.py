@@ -30,8 +30,11 @@ _NO_RETURN = frozenset(
 class Judge:
     """Follows the functions of one file that have to do with features."""
 
-    def __init__(self, program: Program, features: Features) -> None:
+    def __init__(
+        self, program: Program, features: Features, chosen: Mapping[int, bool] | None = None
+    ) -> None:
         self.program, self.features = program, features
+        self._chosen = chosen or {}
         self.places, self.found, self.refs = program.places, program.found, program.refs
         self.words = Words(program, features)
         self.outcomes: dict[int, Outcome] = {}
@@ -79,6 +82,13 @@ class Judge:
         number = self.program.number(target)
         outcome = self.outcomes.get(number)
         return number in self.program.asking or (outcome is not None and outcome.asked)
+
+    def chosen(self, address: int) -> tuple[str, bool]:
+        """See :class:`guards.World`."""
+        if address not in self._chosen:
+            return "", False
+        label = f"the address of {self.program.name_of(address) or hex(address)}"
+        return label, self._chosen[address]
 
     def comes_back(self, target: int) -> bool:
         """See :class:`guards.World`."""

@@ -12,7 +12,7 @@ from uplift.isa import decoder
 from uplift.isa.bodies import Body, body_of
 from uplift.isa.columns import distinct
 from uplift.isa.elf import EXECUTABLE, Ints
-from uplift.isa.feature_words import ANSWERS, KNOWN, MIXED, NAMES, OPAQUE, POINTS, Features
+from uplift.isa.feature_words import ANSWERS, KNOWN, MIXED, NAMES, OPAQUE, POINTS
 from uplift.isa.functions import Part, References
 from uplift.isa.range_rows import (
     ADDRESS,
@@ -30,19 +30,27 @@ from uplift.isa.recollection import Recollection
 _MAX_FUNCTION = 1 << 18  #: bytes; longer ones are tables or whole programs in one function
 _NEAR = 64  #: bytes behind an address that code takes to read what lies there
 _MIXED_NAMES = frozenset(name.encode() for name in MIXED)
+NONE: Ints = np.empty(0, np.int64)
+_MANY_READERS = 8
 
 
 class Program:
     """The code of a file: made once, asked for every kind of machine."""
 
     def __init__(
-        self, places: Places, code: tuple[Part, ...], also: frozenset[int] = frozenset()
+        self,
+        places: Places,
+        code: tuple[Part, ...],
+        also: frozenset[int] = frozenset(),
+        above: Ints = NONE,
     ) -> None:
         self.places, self.code = places, code
         self.also = also  #: functions that ask in another way
+        self.above = above  #: functions that hold sets above the base
         self.found, self.refs = places.found, places.refs
         self.recollection = Recollection()
-        self.judges: dict[Features, Any] = {}  #: what was followed, by kind of machine
+        self.judges: dict[Any, Any] = {}  #: what was followed, by kind of machine
+        self.compared: tuple[frozenset[int], frozenset[int]] | None = None  #: once it was asked
         self._bodies: dict[int, Body | None] = {}
         self._names: dict[int, str] = {}
         self._slots: dict[int, int | None] = {}
@@ -121,7 +129,8 @@ class Program:
     def _openssl_words(self) -> Iterator[tuple[str, int, int]]:
         """Find OPENSSL_ia32cap_P where OpenSSL's own library was stripped of its name.
 
-        Its set-up function gives the address to one that asks CPUID: the only such call there is.
+        Its set-up function gives the address to one that asks CPUID. Engines do alike with words
+        of their own, which few functions read.
         """
         if not self.places.elf.soname.startswith("libcrypto.so"):
             return
@@ -129,7 +138,8 @@ class Program:
         calls = np.flatnonzero((self.refs.kind == CALL) & np.isin(self.refs.target, starts))
         before = calls[calls > 0] - 1
         given = before[self.refs.kind[before] == ADDRESS]
-        words = {at for at in self.refs.target[given].tolist() if self.is_writable(at)}
+        every = {at for at in self.refs.target[given].tolist() if self.is_writable(at)}
+        words = {at for at in every if len(self.readers(at, at + 16)) >= _MANY_READERS}
         if len(words) == 1:
             yield "OPENSSL_ia32cap_P", words.pop(), 16
 

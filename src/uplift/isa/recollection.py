@@ -57,6 +57,12 @@ class Witness:
         self.asked["asks", target] = answer
         return answer
 
+    def chosen(self, address: int) -> tuple[str, bool]:
+        """See :class:`flow.World`."""
+        answer = self.world.chosen(address)
+        self.asked["chosen", address] = answer
+        return answer
+
     def cpuid(self, leaf: int, subleaf: int) -> tuple[Value | None, ...]:
         """See :class:`flow.World`."""
         answer = self.world.cpuid(leaf, subleaf)

@@ -1,0 +1,22 @@
+/* Which function was chosen is asked by its address, as for a part that only goes with it. */
+#include "kernel.h"
+#include <stdlib.h>
+struct job { int (*step)(int); };
+static AVX2 int step(int n) { return wide(n); }
+static AVX2 int bulk(int n) { return wide(n + 1) - 3; }
+static PLAIN void choose(struct job *job)
+{
+    __builtin_cpu_init();
+    job->step = __builtin_cpu_supports("avx2") ? step : plain;
+}
+static PLAIN int run(struct job *job, int n)
+{
+    return job->step == step ? bulk(n) : job->step(n);
+}
+int main(int argc, char **argv)
+{
+    struct job *job = malloc(sizeof *job);
+    choose(job);
+    printf("%d\n", run(job, argc));
+    return 0;
+}
