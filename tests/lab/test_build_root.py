@@ -48,6 +48,12 @@ def test_owners_change_with_success_for_root_and_not_at_all_for_the_builder(root
     assert root.run(["chown", "1000:1000", "file"], inside=False, builder=True).ok
 
 
+def test_root_does_not_wait_for_the_disk_and_the_builder_does(root):
+    words = ["dd", "if=/dev/null", "of=/dev/null", "conv=fsync", "status=none"]
+    assert root.run(words, inside=False).ok
+    assert "fsync failed" in root.run(words, inside=False, builder=True).complaint
+
+
 def test_there_is_no_network_but_the_loopback_device(root):
     assert _said(root, "grep", "-c", ":", "/proc/net/dev") == "1"
 
