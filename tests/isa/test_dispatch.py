@@ -63,6 +63,81 @@ def test_what_the_dynamic_linker_takes_on_better_processors_only_is_dispatched(t
     assert found.reach == Reach.DISPATCHED and "x86-64-v3" in found.evidence[0]
 
 
+FILLED = """
+#include <immintrin.h>
+struct work { void (*one)(int *); void (*two)(int *); };
+#define WIDE __attribute__((target("avx2"), noinline)) static
+WIDE void one(int *n) { _mm256_storeu_si256((void *)n, _mm256_set1_epi32(*n)); }
+WIDE void two(int *n) { _mm256_storeu_si256((void *)n, _mm256_set1_epi64x(*n)); }
+static void (*const volatile both[])(int *) = {one, two};
+void fill(struct work *work, int has)
+{
+    if (has & 4) {
+        work->one = both[0];
+        work->two = both[1];
+    }
+}
+"""
+
+
+def test_what_is_only_put_into_a_table_is_not_always_reached(tmp_path):
+    found = audit(compiled(tmp_path, FILLED, "-O2", "-fPIC", "-shared")).functions
+    assert {f.name: f.reach for f in found} == {"one": Reach.UNKNOWN, "two": Reach.UNKNOWN}
+
+
+KEPT = """
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdlib.h>
+struct context { int other, has; };
+__attribute__((target("avx2"), noinline)) static int wide(int n)
+{
+    __m256i v = _mm256_add_epi32(_mm256_set1_epi32(n), _mm256_set1_epi32(n * 2));
+    return _mm256_extract_epi32(v, 5);
+}
+__attribute__((noinline)) struct context *made(void)
+{
+    struct context *context = malloc(sizeof *context);
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    ASK
+    context->has = b >> 5 & 1;
+    return context;
+}
+int run(const struct context *context, int n) { return CALL; }
+"""
+ASK = "__cpuid_count(7, 0, a, b, c, d);"
+
+
+@pytest.mark.parametrize(
+    ("ask", "call", "reach"),
+    [
+        (ASK, "context->has ? wide(n) : n", Reach.UNKNOWN),
+        ('b = getenv("X") ? 32 : 0;', "context->has ? wide(n) : n", Reach.ALWAYS),
+        (ASK, "wide(n) + context->has", Reach.ALWAYS),
+    ],
+)
+def test_a_branch_on_memory_may_be_a_guard_where_cpuid_s_answer_went_to_memory(
+    tmp_path, ask, call, reach
+):
+    source = KEPT.replace("ASK", ask).replace("CALL", call)
+    path = compiled(tmp_path, source, "-O2", "-fPIC", "-shared")
+    (found,) = (f for f in audit(path).functions if f.name == "wide")
+    assert found.reach == reach
+    assert any("CPUID" in text for text in found.evidence) == (reach == Reach.UNKNOWN)
+
+
+def _wide_of(path):
+    return next(f.reach for f in audit(path).functions if f.name == "wide")
+
+
+def test_what_a_program_offers_to_plug_ins_is_judged_by_what_itself_does(tmp_path):
+    source = GUARDED.replace("FEATURE", "avx2").replace("static int wide", "int wide")
+    assert _wide_of(compiled(tmp_path, source, "-O2", "-rdynamic")) == Reach.DISPATCHED
+    lonely = source.replace("wide(argc)", "argc")
+    assert _wide_of(compiled(tmp_path, lonely, "-O2", "-rdynamic")) == Reach.UNKNOWN
+    assert _wide_of(compiled(tmp_path, lonely, "-O2", "-fPIC", "-shared")) == Reach.ALWAYS
+
+
 def _compared(folder, case):
     """Without optimization: with it, the pointer compared with is left where arguments are."""
     return verdict(

@@ -253,7 +253,10 @@ def _worse(one: FunctionAudit, other: FunctionAudit, machine: Machine) -> Functi
 
 
 def _variants(places: Places, hits: Hits) -> Ints:
-    """Return the exported functions whose name says that they are one processor's variant."""
+    """Return the exported functions that the file itself chooses from.
+
+    Their names say that they are one processor's variant, or a program offers them to plug-ins.
+    """
     start = places.found.start
     named = [
         number
@@ -261,7 +264,7 @@ def _variants(places: Places, hits: Hits) -> Ints:
         if _VARIANT.search(places.names.at(int(start[number])))
     ]
     led_to = np.union1d(places.code_edges.target, places.pointer_edges.target)
-    return np.intersect1d(np.array(named, np.int64), led_to)
+    return np.union1d(np.intersect1d(np.array(named, np.int64), led_to), places.offered)
 
 
 def _not_only_guarded(verdicts: Verdicts, variants: Ints) -> Ints:
@@ -373,6 +376,8 @@ def _evidence(
         yield "reached from outside or at start with no guard on the way"
     elif verdicts.reached.perhaps[number]:
         yield "its address lies in data, or nothing was seen to lead to what calls it"
+        if verdicts.loses_track:
+            yield "or a branch before it asks for what CPUID answered, which is kept out of sight"
     else:
         yield "nothing was seen to lead to it"
 

@@ -32,14 +32,17 @@ class Verdicts:
     """How the functions of a file are reached on one kind of machine.
 
     :param outcomes: of functions whose flow was followed, by number.
+    :param loses_track: what was asked is kept where any branch may ask for it.
     :param origin: for functions that only guarded code leads to, the function with the guard.
     """
 
     reached: Reached
     outcomes: Mapping[int, Outcome]
+    lost = False
     origin: Mapping[int, int]
     resolvers: frozenset[int]
     sources: Mapping[int, str] = field(default_factory=dict)
+    loses_track: bool = False
 
 
 def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = NONE) -> Verdicts:
@@ -57,12 +60,13 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
     outcomes: Mapping[int, Outcome]
     if places.elf.arch in GUARDS:
         result, judged = _settled(program, features, starts)
-        outcomes, pruned = judged.outcomes, judged.edges()
+        outcomes, pruned, lost = judged.outcomes, judged.edges(), judged.loses_track
     else:
         outcomes, pruned = unfollowed.outcomes(program), unfollowed.edges(program)
         result = reached(places, pruned, places.pointer_edges, starts)
     origin = frontier(places, result, pruned)
-    return Verdicts(result, outcomes, origin, frozenset(places.resolvers.tolist()))
+    resolvers = frozenset(places.resolvers.tolist())
+    return Verdicts(result, outcomes, origin, resolvers, loses_track=lost)
 
 
 def _settled(

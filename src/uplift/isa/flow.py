@@ -85,6 +85,7 @@ class Outcome:
     :param certain: the pieces of code before which none stands.
     :param asked: it asks CPUID, or calls what does.
     :param guards: what was tested where the flow was decided.
+    :param lets_out: what was tested is kept where nobody follows it: in memory that it was given.
     :param complete: the whole flow was followed.
     """
 
@@ -100,6 +101,7 @@ class Outcome:
     answered: bool = False
     complete: bool = True
     asked: bool = False
+    lets_out: bool = False
     sure: set[int] = field(default_factory=set)
     certain: set[tuple[int, int]] = field(default_factory=set)
 

@@ -38,6 +38,7 @@ from uplift.isa.values import (
 from uplift.isa.x86_steps import FIXED, NONE, Operand, Step
 
 _CALLER_SAVED = (0, 1, 2, 6, 7, 8, 9, 10, 11)
+_STACK = (4, 5)
 _ARGUMENTS = (7, 6, 2, 1, 8, 9)
 
 
@@ -147,6 +148,7 @@ class _Run(Flow):
         self.escape(value)
         place = self._place(operand, state)
         if place is None or place[0] == "p":
+            self.out.lets_out |= bool(bits(value)[2]) and operand[1] not in _STACK
             return
         if place[0] == "@":
             self.out.stores.setdefault(place[1], []).append((value, size))

@@ -19,6 +19,7 @@ _ROUNDS = 12
 _LAST_ROUNDS = 4
 _MAX_JUDGED = 20_000  #: functions whose flow is followed
 _MAX_WRITTEN = 64  #: functions that write a word, so that it can still be one of features
+_FILLS = frozenset({b"__cpu_indicator_init"})
 _NO_RETURN = frozenset(
     {"abort", "exit", "_exit", "_Exit", "quick_exit", "__stack_chk_fail", "__assert_fail",
      "__assert_perror_fail", "__chk_fail", "__fortify_fail", "longjmp", "siglongjmp", "err",
@@ -281,8 +282,28 @@ class Judge:
         ]
         return np.array(sorted(found), np.int64)
 
+    @property
+    def loses_track(self) -> bool:
+        """Whether what the processor can do is kept where any branch may ask for it."""
+        lost = {number for number, outcome in self.outcomes.items() if outcome.lets_out}
+        return bool(lost - self._of_the_compiler() - set(self.places.silent.tolist()))
+
+    def _of_the_compiler(self) -> set[int]:
+        """Return libgcc's functions that fill __cpu_model, whose layout is known."""
+        named = self.places.names.named(_FILLS)
+        numbers = {self.program.number(address) for _, address, _ in named}
+        called = [self.outcomes[n].calls for n in numbers if n in self.outcomes]
+        return numbers | {self.program.number(target) for each in called for target in each}
+
     def edges(self) -> Edges:
-        """Return the edges of code that are left on these machines."""
+        """Return the edges of code that are left on these machines.
+
+        Where track is lost of what was asked, only calls before any branch are sure.
+        """
+        left = self._edges()
+        return self.places.without_branches(left) if self.loses_track else left
+
+    def _edges(self) -> Edges:
         done = [n for n, outcome in self.outcomes.items() if outcome.complete]
         kept = self.places.code_edges.without(np.array(done, np.int64))
         rows = [row for number in done for row in self._led_to(number)]

@@ -15,7 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from uplift.isa.columns import distinct
-from uplift.isa.elf import CODE_SEGMENT, RELOCATABLE, Elf, Ints, Pointers
+from uplift.isa.elf import (
+    CODE_SEGMENT,
+    EXECUTABLE,
+    INTERPRETER,
+    RELOCATABLE,
+    Elf,
+    Ints,
+    Pointers,
+)
 from uplift.isa.functions import Ranges, References, sections_of_data
 from uplift.isa.range_rows import (
     ADDRESS,
@@ -155,13 +163,15 @@ class Places:
         slots = np.where(stub, slots, target)
         by_slot = stub | np.isin(kind, _SLOT_KINDS)
         pointed, there = self.pointed(slots)
+        called, read = by_slot & (kind != LOAD), by_slot & (kind == LOAD)
         direct = ~by_slot | (kind == LOAD)
         calls = direct & flow
         taken = direct & ~flow
         return (
             self._edges(source[calls], target[calls], is_call=True)
             .joined(self._edges(source[taken], target[taken], is_call=False))
-            .joined(self._edges(source[by_slot & there], pointed[by_slot & there], is_call=True))
+            .joined(self._edges(source[called & there], pointed[called & there], is_call=True))
+            .joined(self._edges(source[read & there], pointed[read & there], is_call=False))
         )
 
     def _edges(self, source: Ints, target: Ints, is_call: bool) -> Edges:
@@ -183,12 +193,30 @@ class Places:
     @cached_property
     def roots(self) -> Ints:
         """The functions that run at start or that other files can call."""
+        return distinct(np.concatenate([self.exported, self.started]))
+
+    @cached_property
+    def exported(self) -> Ints:
+        """The functions that other files can name."""
+        rows = self.names.functions
+        found = self.found.index(self.names.address[rows[self.names.exported[rows]]])
+        return distinct(found[found >= 0])
+
+    @cached_property
+    def offered(self) -> Ints:
+        """Those that a program lets its plug-ins name: nothing else is linked against it."""
+        is_program = any(s.kind == INTERPRETER for s in self.elf.segments) or (
+            self.elf.kind == EXECUTABLE
+        )
+        if not is_program or self.elf.soname:
+            return np.empty(0, np.int64)
+        return np.setdiff1d(self.exported, self.started)
+
+    @cached_property
+    def started(self) -> Ints:
+        """The functions that run at start, in an object file also those that others can name."""
         elf, names = self.elf, self.names
-        rows = names.functions
-        called = [
-            names.address[rows[names.exported[rows]]],
-            np.array(elf.start_functions, np.int64),
-        ]
+        called = [np.array(elf.start_functions, np.int64)]
         if elf.kind == RELOCATABLE:
             symbols = elf.symbols
             visible = (symbols.binding != 0) & (symbols.section != 0) & (symbols.kind == FUNCTION)
@@ -223,6 +251,25 @@ class Places:
         source, target = self.pointer_nodes
         keep = kept & (source >= self.functions) & (target >= 0) & (source != target)
         return Edges(source[keep], target[keep], np.zeros(int(keep.sum()), np.bool_))
+
+    @cached_property
+    def straight(self) -> Edges:
+        """The edges of code that stands before the first branch of its function."""
+        refs = self.refs
+        source = self.found.index(refs.at)
+        end = np.full(self.functions, np.iinfo(np.int64).max)
+        breaks = (source >= 0) & np.isin(refs.kind, (BRANCH, JUMP, JUMP_MEMORY))
+        np.minimum.at(end, source[breaks], refs.at[breaks])
+        keep = (source >= 0) & (refs.kind != BRANCH)
+        keep[keep] = refs.at[keep] <= end[source[keep]]
+        return self.edges(source[keep], refs.kind[keep], refs.target[keep])
+
+    def without_branches(self, edges: Edges) -> Edges:
+        """Take for sure only what no branch of a function stands before."""
+        sure = self.straight
+        keys = sure.source[sure.by_code] * (self.nodes + 1) + sure.target[sure.by_code]
+        own = edges.source * (self.nodes + 1) + edges.target
+        return Edges(edges.source, edges.target, edges.by_code & np.isin(own, keys))
 
     @cached_property
     def code_edges(self) -> Edges:
