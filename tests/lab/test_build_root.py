@@ -54,6 +54,12 @@ def test_root_does_not_wait_for_the_disk_and_the_builder_does(root):
     assert "fsync failed" in root.run(words, inside=False, builder=True).complaint
 
 
+def test_a_log_that_is_named_from_here_is_written_here(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert root.run(["echo", "said"], inside=False, log=Path("log")).ok
+    assert (tmp_path / "log").read_text() == "said\n"
+
+
 def test_there_is_no_network_but_the_loopback_device(root):
     assert _said(root, "grep", "-c", ":", "/proc/net/dev") == "1"
 

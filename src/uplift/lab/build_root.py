@@ -130,7 +130,7 @@ class BuildRoot:
             "inside": inside,
             "builder": builder,
             "directory": directory,
-            "log": str(log) if log else "",
+            "log": str(log.resolve()) if log else "",  # it starts in another directory
             "max_file": limits.file,
             "max_processes": limits.processes if builder else 0,
             "environment": {**ENVIRONMENT, **(environment or {})},
