@@ -38,7 +38,6 @@ class Verdicts:
 
     reached: Reached
     outcomes: Mapping[int, Outcome]
-    lost = False
     origin: Mapping[int, int]
     resolvers: frozenset[int]
     sources: Mapping[int, str] = field(default_factory=dict)
@@ -58,6 +57,7 @@ def judge(program: Program, features: Features, variants: Ints, perhaps: Ints = 
     alone = lonely(places, (places.code_edges, places.pointer_edges))
     starts = (start, np.union1d(np.setdiff1d(alone, start), perhaps))
     outcomes: Mapping[int, Outcome]
+    lost = False
     if places.elf.arch in GUARDS:
         result, judged = _settled(program, features, starts)
         outcomes, pruned, lost = judged.outcomes, judged.edges(), judged.loses_track
