@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uplift.isa.rebuild_log import FlagUse, Outcome, flag_use, own_tests
+from uplift.isa.rebuild_log import FlagUse, Outcome, flag_use, own_tests, why_failed
 
 #: In the form of debhelper 13.
 RAN = """\
@@ -74,3 +74,40 @@ def test_tests_left_out_are_not_passed_whatever_the_log_shows():
 
 def test_compilers_without_the_flag_are_counted():
     assert flag_use(RAN, "-march=x86-64-v3") == FlagUse(compilers=2, carrying=1)
+
+
+#: In the form of GCC 12, make 4.3, debhelper 13 and dpkg 1.21.
+REFUSED = """\
+cc -O2 -march=x86-64-v3 -c -o dispatch.o dispatch.c
+dispatch.c:85:4: error: #error "Do not compile this with AVX"
+   85 | #  error "Do not compile this with AVX"
+cc -O2 -c -o other.o other.c
+make[1]: *** [Makefile:143: lib.so] Error 1
+make[1]: *** Waiting for unfinished jobs....
+later.c:1:1: error: stopped in the middle
+dh_auto_build: error: make -j2 returned exit code 2
+make: *** [debian/rules:12: binary-arch] Error 25
+dpkg-buildpackage: error: debian/rules binary-arch subprocess returned exit status 2
+"""
+
+
+def test_the_reason_of_a_failure_is_what_the_compiler_said_and_not_what_dpkg_made_of_it():
+    assert why_failed(REFUSED) == 'dispatch.c:85:4: error: #error "Do not compile this with AVX"'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a.cpp:3:10: fatal error: x.h: No such file or directory",
+        "/usr/bin/ld: a.o: in function `f': a.c:3: undefined reference to `g'",
+        "error[E0425]: cannot find value `x` in this scope",
+        "configure: error: no acceptable C compiler found",
+        "CMake Error at CMakeLists.txt:3 (find_package):",
+    ],
+)
+def test_errors_of_compilers_linkers_and_configurations_are_known(line):
+    assert why_failed(f"before\n{line}\nmake: *** [x] Error 1\n") == line
+
+
+def test_a_log_without_such_an_error_gives_no_reason():
+    assert why_failed("make: *** [debian/rules:4: x] Error 2\ndpkg-buildpackage: error: y\n") == ""

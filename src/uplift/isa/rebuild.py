@@ -29,7 +29,7 @@ from uplift.isa.rebuild_levels import (
     sets_of,
     variant_of,
 )
-from uplift.isa.rebuild_log import FlagUse, Outcome, OwnTests, flag_use, own_tests
+from uplift.isa.rebuild_log import FlagUse, Outcome, OwnTests, flag_use, own_tests, why_failed
 from uplift.isa.rebuild_version import rebuilt_version, with_entry
 from uplift.lab import apt, build_root, build_root_debs, process, source_package
 from uplift.lab.build_root import BuildRoot, Limits, Step
@@ -310,11 +310,14 @@ class _Work:
             what = "its tests failed" if result.status == Outcome.FAILED else "it did not build"
             raise BuildFailed(
                 f"cannot rebuild {self.request.source} for {self.level.name}: {what}",
-                step.over or build_root.last_words(self.log) or f"exit {step.returncode}",
+                step.over or self._why(text) or f"exit {step.returncode}",
                 f"the whole story is in {self.log}",
                 result,
             )
         return result, flag_use(text, self.level.march)
+
+    def _why(self, log: str) -> str:
+        return process.printable(why_failed(log), 300) or build_root.last_words(self.log)
 
     def _check(self, step: Step, problem: str) -> None:
         build_root.check(step, problem, self.log)

@@ -67,6 +67,14 @@ _COMPILER = re.compile(
     r"(?:^|[\s/])(?:[\w-]+-)?(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+|gfortran)(?:-\d+)?\s.*\s-c\s"
 )
 _MAX_SUMMARIES = 24
+#: Where a build gives up; what it gave up for stands before.
+_GIVEN_UP = re.compile(
+    r"^(?:make(?:\[\d+\])?: \*\*\* \[|ninja: build stopped|dh_auto_\w+: error: )"
+)
+_CAUSE = re.compile(
+    r"^(?:[^\s:][^:]*:\d+(?::\d+)?: (?:fatal )?error: .*|.*: undefined reference to .*"
+    r"|(?:\S*ld|collect2|configure|CMake|meson\.build)\b.*[Ee]rror.*|error(?:\[E\d+\])?: .*)"
+)
 
 
 def own_tests(log: str, built: bool, asked: bool = True, reason: str = "") -> OwnTests:
@@ -131,3 +139,18 @@ def flag_use(log: str, march: str) -> FlagUse:
             compilers += 1
             carrying += f" {march}" in line
     return FlagUse(compilers, carrying)
+
+
+def why_failed(log: str) -> str:
+    """Return the last error that a compiler, a linker or a configuration told before the end.
+
+    :return: empty where none of their lines is known; what ``make`` and dpkg say helps nobody.
+    """
+    found = ""
+    for text in log.splitlines():
+        line = text.rstrip()[:MAX_LINE]
+        if _GIVEN_UP.match(line) and found:
+            break
+        if _CAUSE.match(line):
+            found = line
+    return found
