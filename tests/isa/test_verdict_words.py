@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from uplift.isa.model import Confidence, FileAudit, FunctionAudit, Identity, Reach, SetUse
@@ -31,6 +33,8 @@ def test_a_verdict_tells_what_runs_what_is_needed_and_what_is_unknown(reach, lev
 
 
 def test_a_file_of_which_little_code_was_reached_is_never_said_to_run():
-    note = "it has no call-frame information"
-    found = verdict(_file(Reach.UNKNOWN, Confidence.UNREACHED, "x86-64", "x86-64", note))
-    assert found.known == "unknown" and found.because[0].startswith("3 instructions")
+    file = _file(Reach.UNKNOWN, Confidence.UNREACHED, "", "x86-64")
+    told = replace(file.audit, undetermined="3 instructions lie where nothing leads")
+    found = verdict(replace(file, audit=told))
+    assert found.known == "unknown" and found.because[0] == told.undetermined
+    assert found.text.startswith("undetermined")

@@ -225,13 +225,14 @@ def run_check(args: argparse.Namespace) -> int:
         refused=found.refused,
         skipped=(*found.skipped, *_of_other_architectures(found.files, archs)),
         written=str(args.write_expectations or ""),
+        undetermined=tuple(audit for audit in judged if audit.undetermined),
     )
     if args.json:
         output.print_json(check_to_json(check))
     else:
         print_check(check, output.console(), args.all)
     _tell(check.refused)
-    return FOUND if check.failing else USAGE if check.refused else 0
+    return FOUND if check.failing or check.open else USAGE if check.refused else 0
 
 
 def _drafted(args: argparse.Namespace, found: Judgement) -> Iterable[Expectation]:

@@ -36,6 +36,7 @@ from uplift.isa.notes import UNLINKED, identity
 from uplift.isa.program import Program
 from uplift.isa.reachability import Places
 from uplift.isa.symbols import Names, debug_path, names
+from uplift.isa.undetermined import NO_FRAMES, cause, of_kernels, without_certainty
 
 Source = Union[str, Path, Buffer]
 MAX_FILE = 4 << 30
@@ -52,6 +53,7 @@ _VARIANT = re.compile(
 )
 _HWCAPS = re.compile(r"/glibc-hwcaps/([\w.-]+)/")
 _MAX_EVIDENCE = 4
+_NOT_LINKED = "nothing was linked yet: what takes this object file decides whether it is reached"
 
 
 def audit(
@@ -100,20 +102,24 @@ def _audit(
     hits = work.hits(found)
     judged = _judged(work, hits)
     if about.kind == UNLINKED:
-        judged = tuple(map(_not_linked, judged))
+        judged = tuple(without_certainty(function, _NOT_LINKED) for function in judged)
+    kind = unpacked.kind or about.kind
+    judged = of_kernels(kind, judged)
+    doubt = cause(kind, work.notes, judged)
     result = FileAudit(
         path=path,
         arch=elf.arch,
-        identity=replace(about, kind=unpacked.kind or about.kind),
+        identity=replace(about, kind=kind),
         sets=_summed(judged),
         functions=judged,
-        level=_level(elf.arch, judged),
+        level="" if doubt else _level(elf.arch, judged),
         needs=_needs(elf.arch, judged),
         function_count=len(work.found),
         instructions=hits.instructions,
         undecodable=hits.undecodable,
         engine=str(decoder.engine),
         notes=(*unpacked.notes, *work.notes),
+        undetermined=doubt,
     )
     result = _by_path(result)
     return replace(result, violations=_violations(result, level)) if level else result
@@ -149,7 +155,7 @@ class _Work:
         if not len(described.start) and self.debug is not None:
             described = debug_frames(self.debug)
         if not len(described.start):
-            self.notes.append("it has no call-frame information")
+            self.notes.append(NO_FRAMES)
         return functions.declared(self.code, described, self.names)
 
     def hits(self, found: Ranges) -> Hits:
@@ -430,18 +436,6 @@ def _exposed(found: Iterable[FunctionAudit], reaches: frozenset[Reach]) -> froze
 
 def _needs(arch: str, found: Sequence[FunctionAudit]) -> str:
     return levels.holding(arch, _exposed(found, frozenset({Reach.ALWAYS})))
-
-
-def _not_linked(function: FunctionAudit) -> FunctionAudit:
-    """Take back that an object file's code is always reached: what it is linked into decides."""
-    if function.reach != Reach.ALWAYS:
-        return function
-    sets = {
-        name: replace(use, reach=Reach.UNKNOWN) if use.reach == Reach.ALWAYS else use
-        for name, use in function.sets.items()
-    }
-    evidence = "nothing was linked yet: what takes this object file decides whether it is reached"
-    return replace(function, reach=Reach.UNKNOWN, sets=sets, evidence=(evidence,))
 
 
 def _level(arch: str, found: Sequence[FunctionAudit]) -> str:

@@ -99,6 +99,7 @@ class FileAudit:
         level has all it needs.
     :param needs: the lowest level that holds all that is always reached: below it, it dies.
     :param violations: of the baseline that was asked about; nothing where none was.
+    :param undetermined: why no level is sure; then ``level`` is empty.
     :param notes: what limits the answer, one sentence each.
     """
 
@@ -115,6 +116,7 @@ class FileAudit:
     undecodable: int = 0
     engine: str = ""
     notes: tuple[str, ...] = ()
+    undetermined: str = ""
 
     def unused(self, features: frozenset[str]) -> tuple[str, ...]:
         """Return which of a chip's instruction sets it holds no instruction of."""

@@ -12,6 +12,7 @@ from rich.text import Text
 from uplift.isa.expectations import Finding, Judgement, Stale
 from uplift.isa.file_list import Skipped
 from uplift.isa.many import Refused
+from uplift.isa.model import FileAudit
 from uplift.report.isa import address
 from uplift.report.terminal import safe
 
@@ -28,6 +29,7 @@ class CheckReport:
     :param baseline: as it was named; ``levels`` says what that is, by architecture.
     :param only_certain: what nobody saw reached does not fail the check.
     :param files: how many were judged.
+    :param undetermined: files of which no level is sure.
     :param written: where what was found was written as expectations.
     """
 
@@ -39,6 +41,7 @@ class CheckReport:
     refused: tuple[Refused, ...]
     skipped: tuple[Skipped, ...]
     written: str = ""
+    undetermined: tuple[FileAudit, ...] = ()
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -46,9 +49,23 @@ class CheckReport:
         return self.judgement.unexpected(self.only_certain)
 
     @property
+    def open(self) -> tuple[FileAudit, ...]:
+        """The files of which nobody can say that they meet it; violations speak for themselves."""
+        if self.only_certain:
+            return ()
+        return tuple(audit for audit in self.undetermined if not audit.violations)
+
+    @property
     def met(self) -> bool:
-        """Whether nothing fails and every file could be read."""
-        return not self.failing and not self.refused
+        """Whether nothing fails, and every file could be read and be determined."""
+        return not self.failing and not self.refused and not self.open
+
+    @property
+    def word(self) -> str:
+        """What it came to: met, not met, undetermined."""
+        if self.met:
+            return "met"
+        return "undetermined" if not self.failing and not self.refused else "not met"
 
 
 def check_to_json(report: CheckReport) -> Json:
@@ -73,6 +90,10 @@ def check_to_json(report: CheckReport) -> Json:
         "stale": [_stale(stale) for stale in found.stale],
         "refused": [vars(refused) for refused in report.refused],
         "skipped": [vars(skipped) for skipped in report.skipped],
+        "undetermined": [
+            {"path": audit.path, "arch": audit.arch, "why": audit.undetermined}
+            for audit in report.undetermined
+        ],
     }
 
 
@@ -117,6 +138,8 @@ def _lines(report: CheckReport, every: bool) -> Iterator[Text]:
     for stale in report.judgement.stale:
         told = f"{stale.expectation.file}: stale: the expectation of {stale.pattern!r} covers"
         yield Text(f"{safe(told)} nothing", style="yellow")
+    for audit in report.undetermined:
+        yield Text(f"{safe(audit.path)}: undetermined: {safe(audit.undetermined)}", style="yellow")
     for skipped in report.skipped:
         yield Text(f"{safe(skipped.path)}: not judged: {safe(skipped.why)}", style="yellow")
     if report.written:
@@ -168,7 +191,7 @@ def _summary(report: CheckReport) -> Text:
     ]
     files = "1 file" if report.files == 1 else f"{report.files} files"
     where = f"{files} judged" + (f", {len(report.refused)} refused" if report.refused else "")
-    word, style = ("met", "green") if report.met else ("not met", "bold red")
-    return Text.assemble((f"{safe(report.baseline)} {word}", style), f": {where}; ").append(
+    style = {"met": "green", "undetermined": "yellow"}.get(report.word, "bold red")
+    return Text.assemble((f"{safe(report.baseline)} {report.word}", style), f": {where}; ").append(
         ", ".join(counts)
     )

@@ -69,6 +69,7 @@ def file_to_json(file: FileReport) -> Json:
         "undecodable": audit.undecodable,
         "engine": audit.engine,
         "notes": list(audit.notes),
+        "undetermined": audit.undetermined or None,
     }
 
 

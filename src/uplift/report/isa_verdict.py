@@ -10,7 +10,6 @@ from uplift.isa.model import FunctionAudit, Reach
 from uplift.isa.tally import exposed
 from uplift.report.isa import FileReport
 
-_NO_FRAMES = "it has no call-frame information"  #: a note: functions are known only in part
 _FUNCTIONS = 3  #: functions named of each kind
 
 
@@ -32,10 +31,9 @@ def verdict(file: FileReport) -> Verdict:
     """Say where a file runs, what stands against it, and what nobody knows."""
     audit = file.audit
     lowest = baseline.lowest(audit.arch)
-    if audit.level == lowest and file.unreached and _NO_FRAMES in audit.notes:
-        count = sum(tally.count for tally in file.unreached.values())
-        told = f"{count} instructions above the base lie where nothing was seen to lead"
-        return Verdict("unknown", "unknown: most of its code was not seen to be reached", (told,))
+    if audit.undetermined and audit.needs == lowest:
+        because = (audit.undetermined, *_because(file))
+        return Verdict("unknown", "undetermined: no level is sure", because)
     if audit.level == lowest:
         return Verdict("runs", f"runs on every {lowest} machine{_guarded(file)}")
     because = tuple(_because(file))
