@@ -66,6 +66,10 @@ Test-Command: test -f /usr/lib/libtinyvector.so.1
 
 Test-Command: grep -q nothing /etc/hostname
 
+Test-Command: mkdir "$AUTOPKGTEST_TMP/mine" "$AUTOPKGTEST_ARTIFACTS/mine"
+
+Test-Command: mkdir "$AUTOPKGTEST_TMP/mine"
+
 Tests: virtual
 Restrictions: isolation-machine
 """
@@ -198,6 +202,8 @@ def test_a_rebuilt_package_uses_the_level_passed_its_tests_and_installs(rebuilt)
     assert [(t.name, t.ended.value) for t in result.autopkgtest] == [
         ("test", "passed"),
         ("grep", "failed"),
+        ("mkdir", "passed"),
+        ("mkdir", "passed"),
         ("virtual", "not-run"),
     ]
     assert sorted(p.name for p in (result.repository / "pool").iterdir()) == [

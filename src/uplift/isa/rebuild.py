@@ -426,7 +426,7 @@ class _Work:
             except UpliftError as error:
                 yield TestEnd(test.name, Ended.NOT_RUN, process.printable(error.cause))
                 continue
-            yield self._one_test(root, test)
+            yield self._one_test(root, test, number)
 
     def _obstacle(self) -> str:
         if not self.request.tests:
@@ -440,13 +440,20 @@ class _Work:
             place = self.place / f"test-{number}"
             root.add(source_package.fetch(store, store.simulate(words), place), self.log)
 
-    def _one_test(self, root: BuildRoot, test: Test) -> TestEnd:
+    def _one_test(self, root: BuildRoot, test: Test, number: int) -> TestEnd:
+        """Run a test; it finds its directories as autopkgtest gives them: its own, and empty."""
+        place, artifacts = f"/tmp/test-{number}", f"/tmp/artifacts-{number}"  # noqa: S108
+        root.run(["mkdir", place, artifacts], builder=True)
         program = f"{_TREE}/{test.directory}/{test.name}"
         step = root.run(
             ["bash", "-c", test.command] if test.command else [program],
             builder="needs-root" not in test.restrictions,
             directory=_TREE,
-            environment={"AUTOPKGTEST_TMP": "/tmp", "HOME": "/tmp"},  # noqa: S108 - the root's
+            environment={
+                "AUTOPKGTEST_TMP": place,
+                "AUTOPKGTEST_ARTIFACTS": artifacts,
+                "HOME": "/tmp",  # noqa: S108 - the root's
+            },
             limits=replace(self.request.limits, seconds=_TEST_SECONDS),
         )
         return rebuild_autopkgtest.end_of(test, step.returncode, step.complaint, step.over)
