@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.isa.elf_files import compiled, small, tool
 from uplift.isa.audit import audit
 from uplift.isa.model import Confidence, Reach
@@ -56,3 +58,28 @@ def test_a_landing_place_of_indirect_calls_starts_code():
     (found,) = audit(small(code)).functions
     assert found.confidence == Confidence.REACHED and found.reach == Reach.UNKNOWN
     assert found.address == 0x401010
+
+
+FALLS = """
+__asm__(".text\\nfirst: add $1, %edi\\ntail: vpaddd %ymm0, %ymm1, %ymm2\\nret\\n");
+void first(int);
+void tail(int);
+int main(int argc, char **argv)
+{
+    if (__builtin_cpu_supports("avx2"))
+        tail(argc);
+    CALL;
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "reaches"),
+    [("first(argc)", (Reach.ALWAYS, Reach.UNKNOWN)), ("", (Reach.DISPATCHED,))],
+)
+def test_code_that_other_code_runs_into_is_reached_by_it(tmp_path, call, reaches):
+    path = compiled(tmp_path, FALLS.replace("CALL", call), "-O2")
+    subprocess.run([tool("strip", "binutils"), str(path)], check=True)
+    (found,) = (f for f in audit(path).functions if "avx2" in f.sets)
+    assert found.confidence == Confidence.REACHED and found.reach in reaches

@@ -7,6 +7,7 @@ may run; one that only a guarded part of another function leads to runs where th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from uplift.isa import decoder
 from uplift.isa.columns import distinct
 from uplift.isa.elf import (
     CODE_SEGMENT,
@@ -24,7 +26,7 @@ from uplift.isa.elf import (
     Ints,
     Pointers,
 )
-from uplift.isa.functions import Ranges, References, sections_of_data
+from uplift.isa.functions import WALKED, Ranges, References, sections_of_data
 from uplift.isa.range_rows import (
     ADDRESS,
     BRANCH,
@@ -44,6 +46,16 @@ _SLOT_KINDS = (LOAD, CALL_MEMORY, JUMP_MEMORY)
 _ONLY_LISTS = frozenset({b"__libc_ifunc_impl_list"})
 _RECORD = 40  #: bytes before a function that allows an entry of a table
 _MAIN = frozenset({b"main", b"main.main", b"_start", b"runtime.main"})
+#: Returns, jumps, traps; calls: x86's, behind prefixes (Intel SDM vol. 2, opcode maps).
+_ENDS = re.compile(
+    rb"[\x2e\x3e\xf2\xf3\x40-\x4f]*(?:[\xc2\xc3\xca\xcb\xcc\xcf\xe9\xeb\xf4]|"
+    rb"\x0f[\x0b\xb9\xff]|\xff[\x20-\x2f\x60-\x6f\xa0-\xaf\xe0-\xef])",
+    re.DOTALL,
+)
+_CALLS = re.compile(
+    rb"[\x2e\x3e\xf2\xf3\x40-\x4f]*(?:\xe8|\xff[\x10-\x1f\x50-\x5f\x90-\x9f\xd0-\xdf])",
+    re.DOTALL,
+)
 _ABSOLUTE = 2  #: ET_EXEC: pointers stand in place, with no relocation
 
 
@@ -276,7 +288,33 @@ class Places:
         """The edges of all code, with no guard taken into account."""
         source = self.found.index(self.refs.at)
         keep = (source >= 0) & (self.refs.target != 0)
-        return self.edges(source[keep], self.refs.kind[keep], self.refs.target[keep])
+        edges = self.edges(source[keep], self.refs.kind[keep], self.refs.target[keep])
+        return edges.joined(self._falls)
+
+    @cached_property
+    def _falls(self) -> Edges:
+        """The edges of pieces of code that were followed and run into the next piece.
+
+        Behind a call it is not sure: some never come back, and a function may start there.
+        """
+        found = self.found
+        near = (found.origin[:-1] == WALKED) & (found.origin[1:] == WALKED)
+        near &= (found.end[:-1] == found.start[1:]) & (self.elf.arch == "x86-64")
+        pieces = np.flatnonzero(near).tolist()
+        ends = [self._last(piece) for piece in pieces]
+        runs = [(n, last != CALL) for n, last in zip(pieces, ends, strict=True) if last != JUMP]
+        source = np.array([number for number, _ in runs], np.int64)
+        return Edges(source, source + 1, np.array([sure for _, sure in runs], np.bool_))
+
+    def _last(self, piece: int) -> int:
+        """Return what a piece's last instruction does: JUMP also where it returns; 0: goes on."""
+        start, end = int(self.found.start[piece]), int(self.found.end[piece])
+        code = bytes(self.elf.at(start, end - start))
+        sizes = np.frombuffer(decoder.lengths(self.elf.arch, code), np.uint8)
+        last = code[len(code) - int(sizes[-1]) :] if len(sizes) and sizes[-1] else b""
+        if _ENDS.match(last):
+            return JUMP
+        return CALL if _CALLS.match(last) else 0
 
 
 def _with_absolute(elf: Elf, found: Ranges) -> Pointers:
