@@ -270,6 +270,9 @@ def every() -> Iterator[Build]:
 _ARM = frozenset({"lse_guard.c", "lse_always.c", "outline_atomics.c", "sve_ifunc.c"})
 
 
+_NO_FRAMES = ("-fno-asynchronous-unwind-tables", "-fno-unwind-tables")
+
+
 def _native(case: str, compilers: tuple[str, ...]) -> Iterator[Build]:
     for compiler in compilers:
         for optimize in ("-O0", "-O2", "-O3"):
@@ -277,6 +280,8 @@ def _native(case: str, compilers: tuple[str, ...]) -> Iterator[Build]:
                 yield Build(case, compiler, optimize, form)
         yield Build(case, compiler, "-O2", "plain")
         yield Build(case, compiler, "-O2", "pie", stripped=True)
+        if case.endswith(".c"):
+            yield Build(case, compiler, "-O2", "pie", _NO_FRAMES, stripped=True)
     yield Build(case, compilers[0], "-O2", "static")
 
 
