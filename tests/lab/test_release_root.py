@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ def test_a_missing_emulator_is_named_with_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TargetError, match="qemu-user-static"):
+        registration("riscv64")
+
+
+def test_an_emulator_that_needs_this_machines_libraries_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(sys.executable, tmp_path / "qemu-riscv64")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(TargetError, match="qemu-riscv64 is linked dynamically"):
         registration("riscv64")
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from struct import pack
+from struct import pack, unpack_from
 
 import uplift.lab.guest
 from uplift.errors import TargetError
@@ -25,6 +25,7 @@ ENTER = Path(uplift.lab.guest.__file__).with_name("enter_root.py")
 _NAMESPACES = ("--user", "--map-root-user", "--mount", "--pid", "--net", "--ipc", "--uts")
 _UNSHARE = ("unshare", *_NAMESPACES, "--fork", "--kill-child")
 _CANNOT_RUN = 126
+_PT_INTERP = 3
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _LDCONFIG_SECONDS = 300
 _PRIVATE = ("proc", "sys", "dev", "run", "tmp", "var/lib/dpkg/updates", "var/lib/dpkg/info")
@@ -228,11 +229,24 @@ def _escaped(data: bytes) -> str:
 
 
 def _interpreter(arch: str) -> str:
-    for name in (f"qemu-{arch}-static", f"qemu-{arch}"):
-        found = shutil.which(name)
-        if found:
-            return found
-    raise _cannot_emulate(arch, f"there is no qemu-{arch}-static and no qemu-{arch}")
+    """Return QEMU's user emulator; one that needs this machine's libraries cannot run in a root."""
+    named = [shutil.which(name) for name in (f"qemu-{arch}-static", f"qemu-{arch}")]
+    found = [path for path in named if path]
+    if not found:
+        raise _cannot_emulate(arch, f"there is no qemu-{arch}-static and no qemu-{arch}")
+    static = next((path for path in found if not _wants_loader(Path(path).read_bytes())), "")
+    if not static:
+        raise _cannot_emulate(arch, f"{found[0]} is linked dynamically")
+    return static
+
+
+def _wants_loader(program: bytes) -> bool:
+    """Whether a 64-bit ELF file of this machine names a loader (PT_INTERP; System V ABI)."""
+    if program[:5] != b"\x7fELF\x02":
+        return False
+    start, size, count = *unpack_from("=Q", program, 32), *unpack_from("=HH", program, 54)
+    kinds = (unpack_from("=I", program, start + number * size)[0] for number in range(count))
+    return _PT_INTERP in kinds
 
 
 def _cannot_emulate(arch: str, why: str) -> TargetError:
