@@ -37,6 +37,7 @@ ROOTS = [
     "firmware",
     "idle",
     "iommu",
+    "isa",
     "kernel",
     "kvm",
     "libc",

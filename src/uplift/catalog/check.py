@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from uplift.catalog.labels import labels_of
-from uplift.catalog.load import DATA, load_catalog, read_tables
+from uplift.catalog.load import DATA, read_tables, written_catalog
 from uplift.catalog.model import Catalog, Chip, Feature, LayerNeed, strictest_first
 from uplift.catalog.predicate import tests
 from uplift.errors import CatalogError
@@ -27,11 +27,11 @@ def check_catalog(
     """
     problems = list(_against_schema(data))
     try:
-        catalog = load_catalog(data)
+        catalog = written_catalog(data)
     except CatalogError as error:
         return [*problems, f"{error.problem}: {error.cause}"]
     if overlays:
-        catalog = load_catalog(data, overlays=overlays)
+        catalog = written_catalog(data, overlays=overlays)
     declared = Facts(Snapshot({}), parsers)
     for feature in catalog.features:
         problems.extend(_check_feature(feature, declared))

@@ -13,6 +13,7 @@ from typing import Any as Json
 
 from uplift.catalog.entries import Silicon, Table, chip_of, feature_of, silicon_of
 from uplift.catalog.model import Catalog, Chip, Feature
+from uplift.catalog.package_use import with_package_use
 from uplift.errors import CatalogError
 
 if sys.version_info >= (3, 11):
@@ -27,12 +28,22 @@ _FILE_LIMIT = 4 << 20
 def load_catalog(
     data: Path = DATA, cache: Path | None = None, overlays: Sequence[Path] = ()
 ) -> Catalog:
-    """Read every feature and chip below ``data``, then lay the overlays over them in order.
+    """Return the catalog as targets are judged by it: what is written, and what all features ask.
 
     :param cache: a directory for the TOML as JSON, which reads far faster; None for none. Nothing
         of an overlay is ever written there.
     :param overlays: private directories of catalog data.
     :raises CatalogError: a file is not TOML, or not of the catalog's form; names file and entry.
+    """
+    return with_package_use(written_catalog(data, cache, overlays))
+
+
+def written_catalog(
+    data: Path = DATA, cache: Path | None = None, overlays: Sequence[Path] = ()
+) -> Catalog:
+    """Read every feature and chip below ``data``, then lay the overlays over them in order.
+
+    The parameters and what is raised are those of :func:`load_catalog`.
     """
     files = [*sorted((data / "features").glob("*.toml")), *sorted((data / "chips").glob("*.toml"))]
     tables = _cached(files, cache) if cache else read_tables(files)

@@ -50,7 +50,7 @@ def add_derive(actions: Any) -> None:
 def run_derive(args: argparse.Namespace) -> int:
     """Derive; 1 where changes are proposed and not written."""
     from uplift.catalog.derive.proposal import propose
-    from uplift.catalog.load import DATA, load_catalog
+    from uplift.catalog.load import DATA, written_catalog
     from uplift.lab.source_trees import read_trees
     from uplift.report import derivation
 
@@ -58,7 +58,7 @@ def run_derive(args: argparse.Namespace) -> int:
     texts = _texts(data)
     projects = _projects(args.project)
     trees = (tree for argument in args.trees for tree in read_trees(argument, projects))
-    proposal = propose(trees, load_catalog(data), texts, args.fresh)
+    proposal = propose(trees, written_catalog(data), texts, args.fresh)
     if args.write:
         _write(data, proposal.changes)
     if args.json:

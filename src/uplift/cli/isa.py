@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uplift.cli import isa_archive, isa_query, output
 from uplift.cli.targets import add_overlay_option, catalog_of_user
+from uplift.cli.worker_pool import workers
 from uplift.errors import FOUND, USAGE, UpliftError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from uplift.isa.expectations import Expectation, Judgement
     from uplift.isa.file_list import Skipped, Wanted
     from uplift.isa.many import Answer, Question, Refused
@@ -304,32 +301,11 @@ def _answers(
     every = list(found)
     files = [one for one in every if isinstance(one, Wanted)]
     yield from (one for one in every if not isinstance(one, Wanted))
-    with _workers(jobs, len(files)) as executor:
+    with workers(jobs, len(files)) as executor:
         for done, one in enumerate(audit_all(files, question, executor), 1):
             _progress(done, max(done, len(files)))
             yield one
     _progress(0, 0)
-
-
-@contextmanager
-def _workers(jobs: int | None, files: int) -> Iterator[Executor | None]:
-    """Offer a pool of processes; none where one process does."""
-    wanted = len(os.sched_getaffinity(0)) if jobs is None else jobs
-    if wanted < 1:
-        raise UpliftError(
-            f"cannot work with {wanted} processes", "one is the least", "leave --jobs out"
-        )
-    if min(wanted, files) <= 1:
-        yield None
-        return
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(min(wanted, files)) as executor:
-        try:
-            yield executor
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _progress(done: int, total: int) -> None:

@@ -12,6 +12,7 @@ from uplift.cli.targets import add_overlay_option, catalog_of_user
 from uplift.errors import UpliftError
 
 if TYPE_CHECKING:
+    from uplift.facts.model import Snapshot
     from uplift.lab.release_record import Request
     from uplift.lab.release_root import Progress
 
@@ -157,11 +158,27 @@ def _recorded(request: Request, directory: Path, keep: bool) -> list[Path]:
     say = _progress(f"{request.name} {request.arch}")
     work = release_record.workplace(default_cache() / "releases", request, keep)
     with work as place:
-        found = release_record.record(request, place, say)
+        found = _with_library_use(release_record.record(request, place, say), request, place, say)
         if keep:
             print(f"root: {place / 'root'}", file=sys.stderr)
     say("")
     return release_store.keep(directory, request.name, request.arch, found, request.only)
+
+
+def _with_library_use(
+    found: dict[str, Snapshot], request: Request, place: Path, say: Progress
+) -> dict[str, Snapshot]:
+    """Add to a release's software what its files use of the chips that they may run on."""
+    from uplift.cli.library_use import audited
+    from uplift.lab.release_store import BASE
+
+    if request.only == "kernel":
+        return found
+
+    def told(done: int, total: int) -> None:
+        say(f"auditing its libraries {done}/{total}")
+
+    return {**found, BASE: audited(found[BASE], place / "root", told)}
 
 
 def _progress(what: str) -> Progress:

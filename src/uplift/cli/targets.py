@@ -14,6 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uplift.cli.library_use import with_library_use
 from uplift.errors import UpliftError
 from uplift.facts.model import Snapshot
 from uplift.lab.targets import Options, parse_target, take_snapshots
@@ -100,7 +101,10 @@ def snapshots(
     """Yield each target's text with its snapshot, or with why there is none."""
     targets = [parse_target(text) for text in texts or ["local"]]
     for target, taken in take_snapshots(targets, options):
-        yield str(target), taken
+        if isinstance(taken, UpliftError):
+            yield str(target), taken
+        else:
+            yield str(target), with_library_use(target, taken, options)
 
 
 def catalog_and_snapshots(

@@ -43,6 +43,26 @@ class PartialWords(frozenset[str]):
         return self.why.get(word, self.otherwise)
 
 
+class ProvenWords(frozenset[str]):
+    """A set that can say of each word what shows that it is, or is not, in it.
+
+    :param proof: what shows it of the words in the set.
+    :param otherwise: what shows of any other word that it is not.
+    """
+
+    proof: Mapping[str, str]
+    otherwise: str
+
+    def __new__(cls, proof: Mapping[str, str], otherwise: str = "") -> ProvenWords:
+        made = super().__new__(cls, proof)
+        made.proof, made.otherwise = proof, otherwise
+        return made
+
+    def shown(self, word: str) -> str:
+        """Return what shows that ``word`` is in it, or is not."""
+        return self.proof.get(word, self.otherwise)
+
+
 class PartialRegister(int):
     """A register of which some bits are not known.
 

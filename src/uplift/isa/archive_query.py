@@ -229,7 +229,7 @@ def _chip(chip: Chip) -> Iterator[list[Any]]:
     """Yield the features that programs can be built for, and the sets that each gives."""
     for feature in chip.has:
         given = given_by(feature, chip.arch)
-        if given is not None and given.use == "program":
+        if given is not None and given.for_programs:
             yield from ([chip.arch, feature.id, name] for name in given.sets)
 
 

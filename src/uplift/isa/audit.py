@@ -69,13 +69,17 @@ def audit(
     :raises UpliftError: it is no such file, or broken; the cause names the byte.
     """
     if isinstance(source, (str, Path)):
-        with _mapped(Path(source)) as data:
+        with mapped(Path(source)) as data:
             return _audit(data, path or str(source), baseline, debug, find=True)
     return _audit(source, path, baseline, debug, find=False)
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[Buffer]:
+def mapped(path: Path) -> Iterator[Buffer]:
+    """Give a file's bytes without reading them all.
+
+    :raises UpliftError: it cannot be read, or is larger than :data:`MAX_FILE`.
+    """
     try:
         with path.open("rb") as stream:
             size = path.stat().st_size
@@ -133,7 +137,7 @@ def _debug_elf(debug: Source | None, build_id: str) -> Elf | None:
             return None
         debug = path
     if isinstance(debug, (str, Path)):
-        with _mapped(Path(debug)) as data:
+        with mapped(Path(debug)) as data:
             return Elf(data, detached=True)
     return Elf(debug, detached=True)
 

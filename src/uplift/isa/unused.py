@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
+from uplift.catalog.instruction_sets import Given, given_sets
 from uplift.catalog.model import UNLABELLED, Feature, Labels
 from uplift.isa import baseline
 from uplift.isa.feature_words import plain
@@ -20,29 +19,6 @@ CATALOG_ARCH = {"x86-64": "x86-64", "aarch64": "arm64", "riscv64": "riscv64"}
 _PROGRAM = "program"
 #: Areas whose features a program may use by an instruction set of the same name.
 _AREAS = ("compute", "crypto")
-
-
-@dataclass(frozen=True)
-class Given:
-    """The instruction sets that a feature of the catalog gives.
-
-    :param use: ``program``: programs can be built for it; ``system``: for kernels; ``harmless``:
-        hints; ``level``: a name for other features together.
-    """
-
-    sets: tuple[str, ...]
-    use: str
-
-
-@lru_cache(maxsize=1)
-def given_sets() -> Mapping[str, Given]:
-    """Return what features of the catalog give, by feature."""
-    path = files("uplift.isa") / "data" / "catalog-sets.csv"
-    lines = (line for line in path.read_text("utf-8").splitlines() if not line.startswith("#"))
-    return {
-        row["feature"]: Given(tuple(row["sets"].split()), row["use"])
-        for row in csv.DictReader(lines)
-    }
 
 
 @lru_cache(maxsize=4)
@@ -84,7 +60,7 @@ class Chip:
     def uses(self, feature: Feature) -> bool:
         """Say whether programs can be built for a feature."""
         given = given_by(feature, self.arch)
-        return given is not None and given.use == _PROGRAM
+        return given is not None and given.for_programs
 
 
 @dataclass(frozen=True)
@@ -116,7 +92,7 @@ def fit(audit: FileAudit, chip: Chip) -> Fit | None:
     functions = code(audit)
     held = exposed(functions, *Reach)
     usable = [(f, given_by(f, chip.arch)) for f in chip.has]
-    programs = [(f, frozenset(g.sets)) for f, g in usable if g and g.use == _PROGRAM]
+    programs = [(f, frozenset(g.sets)) for f, g in usable if g and g.for_programs]
     has = chip.sets(chip.has) | baseline.base(chip.arch)
     lacks = chip.sets(chip.lacks) - has
     reached = _worst(audit)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from uplift.catalog.model import Test
 from uplift.catalog.predicate import words
-from uplift.facts.model import Capture, Fact, Missing, Value
+from uplift.facts.model import Capture, Fact, Missing, ProvenWords, Value
 from uplift.resolve.predicate import Outcome, ask
 
 
@@ -77,8 +77,13 @@ def _answer(test: Test, value: Value) -> str:
     if test.op == "bit":
         return f"bit {test.operand} is {int(bool(holds))}"
     if test.op == "has":
-        return f"{'has' if holds else 'lacks'} {test.operand}"
+        return f"{'has' if holds else 'lacks'} {test.operand}{_proof(test, value)}"
     if test.op.startswith("bits-") and isinstance(value, int):
         field = value >> test.low & (1 << test.high - test.low + 1) - 1
         return f"[{test.high}:{test.low}] is {field}"
     return f"is {value}"
+
+
+def _proof(test: Test, value: Value) -> str:
+    shown = value.shown(str(test.operand)) if isinstance(value, ProvenWords) else ""
+    return f" ({shown})" if shown else ""

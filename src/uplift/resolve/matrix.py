@@ -315,8 +315,25 @@ def _use(use: Use, resolution: Resolution) -> UseVerdict:
         return UseVerdict(Answer.UNKNOWN, silicon)
     if use is Use.HOST:
         return _host(silicon, asked)
+    if use is Use.PACKAGES:
+        found = _one_of([v for v in asked if _was_audited(v)] or asked, resolution)
+        return _behind_host(found, silicon, resolution)
     found = _one_of(asked, resolution)
     return _behind_firmware(found, resolution) if use is Use.GUEST else found
+
+
+def _was_audited(verdict: Verdict) -> bool:
+    """Whether packages' own code decided: that a library tells of a feature is not yet a use."""
+    asked = (test.fact for test, _ in verdict.outcome.because)
+    return verdict.status is not Status.UNKNOWN and any(fact.startswith("isa.") for fact in asked)
+
+
+def _behind_host(found: UseVerdict, silicon: Verdict | None, resolution: Resolution) -> UseVerdict:
+    """Bind packages to their host: what no program gets there, those that hold it do not get."""
+    if found.answer is not Answer.USABLE:
+        return found
+    host = _host(silicon, [v for v in resolution.verdicts if v.layer in _LAYERS[Use.HOST]])
+    return host if host.answer is Answer.STOPPED else found
 
 
 def _behind_firmware(found: UseVerdict, resolution: Resolution) -> UseVerdict:

@@ -34,7 +34,7 @@ _OF_CHIP = ("cpuid.", "arm64.", "riscv.", "pci.", "firmware.", "topology.", "cac
 #: Facts that a release's recording tells; of every other one only a machine knows.
 _OF_RELEASE = (
     *("kernel.config", "image.", "compiler.", "assembler.", "qemu.", "libvirt.", "libc."),
-    *("library.", "python.", "package", "ovs.", "dpdk.", "postgresql."),
+    *("library.", "python.", "package", "ovs.", "dpdk.", "postgresql.", "isa."),
 )
 
 
