@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.backport.git_repository import GitRepository
+from uplift.backport.conflict_text import Region
+from uplift.backport.draft import hunk as hunk_of
 from uplift.backport.index import Index
 from uplift.backport.model import Plan, Role
 from uplift.backport.path_history import PathHistory
@@ -83,8 +85,28 @@ def test_what_a_conflict_needs_comes_before_it_and_nothing_else(upstream: Upstre
     assert planned.series[0].for_commit == wanted and "a.c" in planned.series[0].reason
     assert upstream.applied(planned) == [True, True]
     (by_hand,) = planned.alternatives
-    assert "by hand in 1 file instead of taking 1 commit more" in by_hand.title
+    assert "by hand in 1 file (1 hunk, 1 line) instead of taking 1 commit more" in by_hand.title
     assert [conflict.path for conflict in by_hand.conflicts] == ["a.c"]
+
+
+def test_a_conflict_shows_both_sides_where_it_is_and_what_the_branch_lacks(
+    upstream: Upstream,
+) -> None:
+    needed = upstream.commit("a: line 9 becomes nine", a_c=text(at9="nine"))
+    wanted = upstream.commit("a: nine becomes ten", a_c=text(at9="ten"))
+    (by_hand,) = upstream.plan(wanted).alternatives
+    (hunk,) = by_hand.conflicts[0].hunks
+    assert (hunk.ours, hunk.base, hunk.theirs) == (("line 9",), ("nine",), ("ten",))
+    assert text().splitlines()[hunk.line - 1] == "line 9"
+    assert (hunk.function, hunk.because_of) == ("line 8", (needed,))
+
+
+def test_what_is_very_long_in_a_hunk_is_cut_and_counted() -> None:
+    many = tuple(b"%d" % n for n in range(500))
+    found = hunk_of(Region(many, (b"x" * 5000,), many[:250], 7, b"f()"))
+    assert len(found.ours) == len(found.theirs) == 200
+    assert found.left_out == 300 + 50
+    assert len(found.base[0]) == 2000
 
 
 def test_without_prerequisites_the_conflict_is_told(upstream: Upstream) -> None:

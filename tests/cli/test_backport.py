@@ -64,6 +64,26 @@ def test_status_tells_each_commit(
     assert all(commit["evidence"] for commit in found["commits"])
 
 
+def test_the_hunks_of_a_conflict_are_printed_harmless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    repository = GitRepository(tmp_path / "repository")
+    repository.commit("base", {"a.c": "".join(LINES)})
+    repository.run("branch", "stable")
+    repository.commit("a: ten", {"a.c": text(9, "t\x1b[2Jen")})
+    sha = repository.commit("a: eleven", {"a.c": text(9, "eleven")})
+    asked = ("plan", "--repo", repository.path, "--onto", "stable", "--no-prerequisites", sha)
+    assert backport(*asked, "--hunks") == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    has = lines.index("the branch has:")
+    assert lines[has - 1] == "@@ line 10  line 8"
+    assert set(lines[has + 1 : has + 3]) == {"-t\\x1b[2Jen", "+line 9"}
+    assert backport(*asked, "--json") == 0
+    (conflict,) = document(capsys)["conflicts"]
+    assert [hunk["theirs"] for hunk in conflict["hunks"]] == [["eleven"]]
+
+
 def test_landed_fails_until_all_are_there(made: tuple[Path, list[str]]) -> None:
     path, shas = made
     assert backport("status", "--repo", path, "--branch", "stable", "--landed", shas[0]) == 1

@@ -7,16 +7,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+_HEADING = re.compile(rb"[A-Za-z_$]")
 _LONGEST = 2000  #: lines of one side of a region that are compared one by one
 
 
 @dataclass(frozen=True)
 class Region:
-    """One place of a file where both sides changed the same lines."""
+    """One place of a file where both sides changed the same lines.
+
+    :param line: where it begins in the merged file, counting of other regions ours; from 1.
+    :param heading: the last line before it that begins a function (git's default: a letter, ``_``
+        or ``$`` first; gitattributes(5), "Defining a custom hunk-header").
+    """
 
     ours: tuple[bytes, ...]
     base: tuple[bytes, ...]
     theirs: tuple[bytes, ...]
+    line: int = 0
+    heading: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -37,14 +45,18 @@ def regions(content: bytes, ours: str, theirs: str) -> Iterator[Region]:
     closing = re.compile(rb">{7,} " + theirs.encode() + rb"(?::.*)?\r?")
     side: list[bytes] | None = None
     sides: list[list[bytes]] = []
+    number, heading = 1, b""
     for line in content.split(b"\n"):
         if line.startswith(b"<<<<<<<") and opening.fullmatch(line):
             sides = [[], [], []]
             side = sides[0]
         elif side is None:
-            continue
+            number += 1
+            heading = line if _HEADING.match(line) else heading
         elif line.startswith(b">>>>>>>") and closing.fullmatch(line):
-            yield Region(*(tuple(one) for one in sides))
+            left, middle, right = map(tuple, sides)
+            yield Region(left, middle, right, number, heading)
+            number += len(sides[0])
             side = None
         elif side is sides[0] and line.startswith(b"|||||||"):
             side = sides[1]

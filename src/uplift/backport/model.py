@@ -108,17 +108,42 @@ class Presence:
 
 
 @dataclass(frozen=True)
+class Hunk:
+    """One place of a file where the branch and a commit of upstream change the same lines.
+
+    :param line: where it begins in the file as merged, with the branch's lines in it; from 1.
+    :param function: the last line before it that begins a function, as git's hunk headers have it.
+    :param ours: the branch's lines.
+    :param base: upstream's before the commit.
+    :param theirs: upstream's after it.
+    :param left_out: lines that are not shown, of all three.
+    :param because_of: upstream's commits that the branch lacks and that made the branch's lines
+        differ, the likeliest first; empty where nobody looked.
+    """
+
+    line: int
+    function: str
+    ours: tuple[str, ...]
+    base: tuple[str, ...]
+    theirs: tuple[str, ...]
+    left_out: int = 0
+    because_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Conflict:
     """Where a commit of a plan does not merge by itself.
 
     :param kind: as git names it: ``contents``, ``modify/delete``, ``add/add``, ``rename/delete``…
     :param documentation: only NEWS, ChangeLog or documentation is touched.
+    :param hunks: the places in the file, where it is one of contents.
     """
 
     sha: str
     path: str
     kind: str
     documentation: bool = False
+    hunks: tuple[Hunk, ...] = ()
 
 
 @dataclass(frozen=True)

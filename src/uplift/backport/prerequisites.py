@@ -265,6 +265,13 @@ class Prerequisites:
                 found.setdefault(change.sha, Candidate(Need(change.sha, picked.sha, path), 0.0))
         return list(found.values())
 
+    def differing_by(self, picked: Picked, path: str, region: Region) -> tuple[str, ...]:
+        """Return the commits that made a target differ where a pick conflicts, likeliest first."""
+        if self.time_is_up:
+            return ()
+        found = matching(self._usable(path, picked.sha), difference(region), picked.sha)
+        return tuple(c.need.sha for c in sorted(found, key=lambda c: -c.score)[:_OWNERS])
+
     def _by_lines(self, picked: Picked) -> list[Candidate]:
         regions = self._picker.regions(picked.onto, picked.sha)
         found: dict[str, Candidate] = {}

@@ -75,6 +75,9 @@ def _add_plan(actions: Any) -> None:
     parser.add_argument("--onto", default="HEAD", metavar="B", help="any commit (HEAD)")
     add_selection(parser, "--bug")
     add_plan_options(parser)
+    parser.add_argument(
+        "--hunks", action="store_true", help="show both sides of each place that conflicts"
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 unless it applies")
     parser.add_argument("--json", action="store_true", help="print uplift-backport-plan/1 JSON")
     parser.set_defaults(run=run_plan)
@@ -207,7 +210,7 @@ def run_plan(args: argparse.Namespace) -> int:
     if args.json:
         output.print_json(plan_to_json(planned, chosen.notes))
     else:
-        print_plan(planned, output.console(), chosen.notes)
+        print_plan(planned, output.console(), chosen.notes, args.hunks)
     return FOUND if args.check and not planned.applies else 0
 
 

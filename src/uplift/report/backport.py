@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from uplift.backport.lint.model import Finding
 from uplift.backport.model import (
     Conflict,
     Evidence,
+    Hunk,
     MissingSymbol,
     Plan,
     PlannedCommit,
@@ -77,13 +79,13 @@ def plan_to_json(plan: Plan, notes: Sequence[str] = ()) -> dict[str, Any]:
         "applies": plan.applies,
         "tree": plan.tree or None,
         "series": [_planned(planned) for planned in plan.series],
-        "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
+        "conflicts": [_conflict_with_hunks(conflict) for conflict in plan.conflicts],
         "present": [_presence(found) for found in plan.present],
         "alternatives": [
             {
                 "title": other.title,
                 "commits": [_planned(planned) for planned in other.commits],
-                "conflicts": [_conflict(conflict) for conflict in other.conflicts],
+                "conflicts": [_conflict_with_hunks(conflict) for conflict in other.conflicts],
             }
             for other in plan.alternatives
         ],
@@ -127,6 +129,22 @@ def _conflict(conflict: Conflict) -> dict[str, Any]:
     }
 
 
+def _conflict_with_hunks(conflict: Conflict) -> dict[str, Any]:
+    return {**_conflict(conflict), "hunks": [_hunk(hunk) for hunk in conflict.hunks]}
+
+
+def _hunk(hunk: Hunk) -> dict[str, Any]:
+    return {
+        "line": hunk.line,
+        "function": hunk.function,
+        "ours": list(hunk.ours),
+        "base": list(hunk.base),
+        "theirs": list(hunk.theirs),
+        "left_out": hunk.left_out,
+        "because_of": list(hunk.because_of),
+    }
+
+
 def _symbol(symbol: MissingSymbol) -> dict[str, Any]:
     return {
         "name": symbol.name,
@@ -162,8 +180,13 @@ def print_status(status: BranchStatus, console: Console, differences: bool = Fal
     _print_notes(status.notes, console)
 
 
-def print_plan(plan: Plan, console: Console, notes: Sequence[str] = ()) -> None:
-    """Print the series with each commit's role and reason, then what is left to a person."""
+def print_plan(
+    plan: Plan, console: Console, notes: Sequence[str] = (), hunks: bool = False
+) -> None:
+    """Print the series with each commit's role and reason, then what is left to a person.
+
+    :param hunks: also both sides of each place that conflicts.
+    """
     verdict = ("applies", "bold green")
     if not plan.applies:
         verdict = ("does not apply by itself", "bold red")
@@ -185,6 +208,7 @@ def print_plan(plan: Plan, console: Console, notes: Sequence[str] = ()) -> None:
     console.print(table)
     for conflict in plan.conflicts[:_SHOWN]:
         console.print(Text(f"  conflict  {conflict.sha[:_SHORT]}  {_where(conflict)}", "red"))
+        _print_hunks(conflict if hunks else None, console)
     if len(plan.conflicts) > _SHOWN:
         console.print(Text(f"  … {len(plan.conflicts) - _SHOWN} more conflicts", "red"))
     for symbol in plan.symbols:
@@ -193,7 +217,37 @@ def print_plan(plan: Plan, console: Console, notes: Sequence[str] = ()) -> None:
         console.print(Text(f"  or        {safe(other.title)}"))
         for conflict in other.conflicts[:_SHOWN]:
             console.print(Text(f"            {_where(conflict)}", "dim"))
+            _print_hunks(conflict if hunks else None, console)
     _print_notes((*notes, *plan.notes), console)
+
+
+def _print_hunks(conflict: Conflict | None, console: Console) -> None:
+    """Print each place: what the branch has against upstream's base, and what upstream makes of it.
+
+    Two small diffs against the same base say who changed what.
+    """
+    for hunk in conflict.hunks if conflict else ():
+        heading = f"  {safe(hunk.function)}" if hunk.function else ""
+        console.print(Text(f"    @@ line {hunk.line}{heading}", "cyan"), soft_wrap=True)
+        if hunk.because_of:
+            known = ", ".join(sha[:_SHORT] for sha in hunk.because_of)
+            console.print(Text(f"    the branch lacks {known}", "dim"))
+        _print_side("the branch has", hunk.base, hunk.ours, console)
+        _print_side("upstream's commit makes of its own", hunk.base, hunk.theirs, console)
+        if hunk.left_out:
+            console.print(Text(f"    … {hunk.left_out} lines left out", "dim"))
+
+
+_DIFF_STYLES = {"-": "red", "+": "green", " ": "dim"}
+
+
+def _print_side(title: str, base: Sequence[str], side: Sequence[str], console: Console) -> None:
+    """Print one side as the difference from upstream before the commit."""
+    console.print(Text(f"    {title}:", "bold"))
+    for line in ndiff(base, side):
+        if line[0] in _DIFF_STYLES:
+            text = Text(f"      {line[0]}{safe(line[2:])}", _DIFF_STYLES[line[0]])
+            console.print(text, soft_wrap=True)
 
 
 def _where(conflict: Conflict) -> str:
