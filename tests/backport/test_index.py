@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.backport.git_repository import GitRepository
-from uplift.backport import index_build, index_schema
+from uplift.backport import index_build, index_functions, index_schema
 from uplift.backport.index import Index
 from uplift.backport.message_links import meant
 from uplift.backport.model import Reference, ReferenceKind
@@ -285,9 +285,10 @@ def test_the_environment_of_the_caller_has_no_say(tmp_path, repository, monkeypa
 
 
 def _older(path: Path) -> None:
-    """Make the file one that knew no links (version 6)."""
+    """Make the file one that knew no links and no functions (version 6)."""
     with sqlite3.connect(path) as connection:
-        connection.execute("drop table link")
+        for table in ("link", "function", "changed_function", "read_functions"):
+            connection.execute(f"drop table {table}")
         connection.execute("pragma user_version = 6")
     connection.close()
 
@@ -339,6 +340,55 @@ def test_an_upgrade_that_was_interrupted_goes_on(tmp_path, repository, monkeypat
     with Index.open(workspace, lambda done, total: told.append(done)) as index:
         assert {found for found, _ in index.linking(meant("LP#1234567"))} == set(shas)
     assert told == [2, 4, 6, 8, 9, 9]
+
+
+C = "int one(void)\n{\n    return 1;\n}\n\nint two(void)\n{\n    return 2;\n}\n"
+
+
+def test_the_functions_of_commits_are_read_when_asked_for_and_kept(tmp_path, repository):
+    base = repository.commit("base", {"a.c": C, "b": "1\n"})
+    second = repository.commit("second", {"a.c": C.replace("return 2", "return 3")})
+    with indexed(tmp_path, repository.path) as index:
+        assert index.functions_of(second) == {}
+        assert index.read_functions([second]) == 1
+        assert index.functions_of(second) == {b"a.c": ("two",)}
+        assert (index.changing("two"), index.changing("one")) == ({second}, frozenset())
+        assert index.unread_functions() == 1
+    with indexed(tmp_path, repository.path) as index:
+        assert index.read_functions() == 1
+        assert index.changing("one") == {base}
+        assert index.read_functions() == 0
+
+
+def test_reading_functions_that_was_interrupted_goes_on(tmp_path, repository, monkeypatch):
+    shas = [repository.commit(f"c{n}", {"a.c": C + f"int f{n};\n"}) for n in range(5)]
+    monkeypatch.setattr(index_functions, "_TOGETHER", 2)
+
+    def interrupt(done: int, total: int) -> None:
+        assert total == 5
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with indexed(tmp_path, repository.path) as index, pytest.raises(KeyboardInterrupt):
+        index.read_functions(progress=interrupt)
+    with indexed(tmp_path, repository.path) as index:
+        assert index.unread_functions() == 1
+        assert index.read_functions() == 1
+        assert all(index.unread_functions([sha]) == 0 for sha in shas)
+
+
+def test_a_commit_whose_objects_are_missing_stays_unread(tmp_path, repository):
+    repository.commit("base", {"a.c": C})
+    lost = repository.commit("lost", {"a.c": C.replace("1", "4")})
+    last = repository.commit("last", {"a.c": C.replace("2", "5")})
+    blob = repository.run("rev-parse", f"{lost}:a.c").strip()
+    (repository.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with indexed(tmp_path, repository.path) as index:
+        index.read_functions()
+        assert index.unread_functions([lost]) == 1
+        assert index.functions_of(lost) == {}
+        assert index.unread_functions([last]) == 1  # its parent's file is what is missing
+        assert index.unread_functions() == 2
 
 
 def test_what_became_of_a_damaged_or_newer_file_is_told(tmp_path, repository):

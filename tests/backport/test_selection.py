@@ -48,6 +48,19 @@ def test_commits_of_a_bug_are_selected_however_it_is_written(
         assert subjects(asked(capsys, repository.path, "--of-bug", bug)) == ["other"]
 
 
+def test_a_function_selects_the_commits_that_change_it(
+    repository: GitRepository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = "int one(void)\n{\n    return 1;\n}\n\nint two(void)\n{\n    return 2;\n}\n"
+    repository.commit("both come", {"f.c": two})
+    repository.commit("two", {"f.c": two.replace("return 2", "return 3")})
+    repository.commit("other", {"a.c": "2\n"})
+    found = asked(capsys, repository.path, "--range", "stable..main", "--function", "two")
+    assert subjects(found) == ["both come", "two"]
+    found = asked(capsys, repository.path, "--function", "one", "--path", "f.c")
+    assert subjects(found) == ["both come"]
+
+
 def test_a_range_and_a_path_narrow_a_bug_and_what_is_outside_is_told(
     repository: GitRepository, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The index of a workspace: commits, what their messages name, the paths they touch, patch-ids."""
+"""The index of a workspace: commits, what their messages name, what they touch, patch-ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from uplift.backport import index_build, index_schema
+from uplift.backport import index_build, index_functions, index_schema
 from uplift.backport.commit_text import read_commit
 from uplift.backport.index_build import KINDS, transaction
 from uplift.backport.message_links import Link, LinkKind, Meant
@@ -256,6 +256,27 @@ class Index:
             query = f"select name from path where id in ({marks})"  # noqa: S608
             names += [name for (name,) in self._connection.execute(query, values)]
         return tuple(sorted(names))
+
+    def read_functions(
+        self, shas: Iterable[str] | None = None, progress: index_build.Progress | None = None
+    ) -> int:
+        """Read which functions commits change, of all where none are named, as far as unread.
+
+        :return: how many commits were read.
+        """
+        return index_functions.read(self.workspace, self._connection, shas, progress)
+
+    def unread_functions(self, shas: Iterable[str] | None = None) -> int:
+        """Return of how many commits, merges left out, the functions were not read."""
+        return sum(1 for _ in index_functions.lacking(self._connection, shas))
+
+    def changing(self, function: str) -> frozenset[str]:
+        """Return the commits that change a function of that name, of those that were read."""
+        return index_functions.changing(self._connection, function)
+
+    def functions_of(self, sha: str) -> dict[bytes, tuple[str, ...]]:
+        """Return which functions a commit changes, by path; nothing where it was not read."""
+        return index_functions.of_commit(self._connection, sha)
 
     def patch_ids(self, shas: Iterable[str]) -> dict[str, str]:
         """Return the stable patch-id (git-patch-id(1)) of each commit that has one; kept once made.

@@ -193,6 +193,8 @@ class _Build:
                 ("reference", "commit_id"),
                 ("patch", "commit_id"),
                 ("link", "commit_id"),
+                ("changed_function", "commit_id"),
+                ("read_functions", "commit_id"),
                 ("commits", "id"),
             ):
                 self._connection.execute(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from uplift.errors import UpliftError
 
-VERSION = 7
+VERSION = 8
 _TABLES = """
 create table seen (tip text primary key) without rowid;
 create table note (name text primary key, value text not null) without rowid;
@@ -62,12 +62,22 @@ create table link (               -- what a message links to: message_links.py
 create index link_key on link (key);
 create index link_number on link (number) where number != 0;
 """
+_FUNCTIONS = """
+create table function (id integer primary key, name text not null unique);
+create table changed_function (   -- read when asked for: index_functions.py
+    function_id integer not null, commit_id integer not null, path_id integer not null,
+    primary key (function_id, commit_id, path_id)
+) without rowid;
+create index changed_function_commit on changed_function (commit_id);
+create table read_functions (commit_id integer primary key);
+"""
 UNREAD = "links are unread after"
 """The note that says that the messages of commits stored before links were kept are still to be
 read: its value is the number of the last commit whose message was."""
 #: What makes a file of that version one of the next.
 _UPGRADES = {
     6: _LINKS + "insert into note values ('links are unread after', '0');\n",  # noqa: S608
+    7: _FUNCTIONS,
 }
 
 
@@ -125,7 +135,7 @@ def _bring_up(connection: sqlite3.Connection) -> None:
     """Make the tables in one transaction: of several processes the first makes them."""
     connection.execute("begin immediate")
     version = connection.execute("pragma user_version").fetchone()[0]
-    wanted = [_TABLES + _LINKS] if not version else []
+    wanted = [_TABLES + _LINKS + _FUNCTIONS] if not version else []
     wanted += [_UPGRADES[number] for number in range(version, VERSION) if version]
     for statement in "".join(wanted).split(";\n"):
         connection.execute(statement)

@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TypeVar
 from zlib import crc32
 
+from uplift.backport.function_names import MOST, functions_in
 from uplift.lab.git import Workspace
 from uplift.lab.process import Pipe
 
@@ -52,6 +53,7 @@ _MODE = re.compile(rb"^(new|old|deleted)( file)? mode (\d+)$", re.MULTILINE)
 _CHANGED = re.compile(rb"^[+-][^\n]*", re.MULTILINE)
 _ADDED = re.compile(rb"^\+[^\n]*", re.MULTILINE)
 _NEW_NAME = re.compile(rb'^\+\+\+ b/([^"\n]+?)\t?$', re.MULTILINE)
+_OLD_NAME = re.compile(rb'^--- a/([^"\n]+?)\t?$', re.MULTILINE)
 _TELLING = re.compile(rb"[0-9A-Za-z\x80-\xff]")
 
 
@@ -128,6 +130,17 @@ def file_lines(
     """
     for sha, shown in _read(workspace, shas, _ShownByFile):
         yield sha, shown.files
+
+
+def changed_functions(
+    workspace: Workspace, shas: Sequence[str]
+) -> Iterator[tuple[str, dict[bytes, set[str]]]]:
+    """Yield of each commit the functions that it changes, by path; one that git cannot make is out.
+
+    Of a file that goes, its old path; a name that git has to quote is left out.
+    """
+    for sha, functions in _read(workspace, shas, _Functions):
+        yield sha, functions.files
 
 
 def added_lines(
@@ -236,6 +249,22 @@ def _changed_text(hunks: bytes) -> Iterator[str]:
         yield line.decode("utf-8", "replace").rstrip("\r")
 
 
+class _Functions:
+    """Takes the sections of one commit's patch and keeps the names of what is changed."""
+
+    def __init__(self) -> None:
+        self.files: dict[bytes, set[str]] = {}
+        self.cut_short = False
+
+    def take(self, section: bytes) -> None:
+        """Add one file."""
+        head, hunks = _parts(section)
+        named = _NEW_NAME.search(head) or _OLD_NAME.search(head)
+        found = functions_in(hunks) if named else set()
+        if named and found:
+            self.files[named[1]] = set(sorted(found)[:MOST])
+
+
 class _Files:
     """Takes the sections of one commit's patch and keeps what each file is to gain."""
 
@@ -252,7 +281,7 @@ class _Files:
             self.added[named[1]] = tuple(line for line in lines if _TELLING.search(line))
 
 
-_Taken = TypeVar("_Taken", _Made, _Shown, _ShownByFile, _Files)
+_Taken = TypeVar("_Taken", _Made, _Shown, _ShownByFile, _Functions, _Files)
 
 
 def _read(

@@ -22,6 +22,7 @@ class Selection:
 
     :param range: ``A..B``, a whole release against another for instance.
     :param grep: words of the message, compared as they are; :param path: a file or a folder.
+    :param function: a name; commits that change a function called so count.
     :param bugs: bugs, or addresses, that the message links to; a commit of one of them counts.
     :param upstream: where all these are looked for when no range is given.
     """
@@ -32,6 +33,12 @@ class Selection:
     path: str = ""
     upstream: str = ""
     bugs: tuple[str, ...] = ()
+    function: str = ""
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether what is in a range has to fit something else, too."""
+        return bool(self.grep or self.path or self.function)
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ def select(
 ) -> Selected:
     """Return the commits that are asked for, each once.
 
-    Of a range, a word, a path and bugs a commit has to fit all that are given. A sha that the
-    repository does not hold stays as it was written: its state is undetermined.
+    Of a range, a word, a path, a function and bugs a commit has to fit all that are given. A sha
+    that the repository does not hold stays as it was written: its state is undetermined.
 
     :raises UpliftError: a name is no commit, nothing was selected, or far too much.
     """
@@ -56,15 +63,15 @@ def select(
     found = [_named(workspace, name) for name in asked.names]
     if asked.bugs:
         found += _linking(workspace, index, asked, notes)
-    elif asked.range or asked.grep or asked.path:
-        found += _logged(workspace, asked)
+    elif asked.range or asked.narrowed:
+        found += _fitting(workspace, index, asked, notes)
     for feature in features:
         found += _of_feature(workspace, feature, notes)
     if not found:
         raise UpliftError(
             "no commit is selected",
             "; ".join(notes) or "nothing matches",
-            "name commits, or give --range, --grep, --path, --of-bug or another feature",
+            "name commits, or give --range, --grep, --path, --function, --of-bug, another feature",
         )
     return Selected(tuple(dict.fromkeys(found)), tuple(notes))
 
@@ -88,8 +95,8 @@ def _linking(workspace: Workspace, index: Index, asked: Selection, notes: list[s
         there -= reachable(workspace, there, end.removeprefix("^"))
     if outside := len(single) - len(there):
         notes.append(f"{outside} more link to it outside {asked.range or asked.upstream or 'HEAD'}")
-    if asked.grep or asked.path:
-        there &= frozenset(_logged(workspace, asked))
+    if asked.narrowed:
+        there &= frozenset(_fitting(workspace, index, asked, notes))
     return [sha for sha in linking if sha in there]
 
 
@@ -108,6 +115,18 @@ def _of_bug(index: Index, written: str, notes: list[str]) -> list[str]:
     if not linking:
         notes.append(f"no message links to {printable(written)}")
     return [sha for sha, _ in linking]
+
+
+def _fitting(workspace: Workspace, index: Index, asked: Selection, notes: list[str]) -> list[str]:
+    """Return the commits of a range that fit, the oldest first; read their functions if asked."""
+    listed = _logged(workspace, asked)
+    if not asked.function:
+        return listed
+    index.read_functions(listed)
+    if unread := index.unread_functions(listed):
+        notes.append(f"of {unread} commits objects are missing that would tell what they change")
+    changing = index.changing(asked.function)
+    return [sha for sha in listed if sha in changing]
 
 
 def _logged(workspace: Workspace, asked: Selection) -> list[str]:

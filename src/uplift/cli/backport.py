@@ -43,6 +43,12 @@ def _add_index(actions: Any) -> None:
         "do so by themselves; a first build of a large repository takes minutes.",
     )
     parser.add_argument("repo", nargs="+", type=Path, metavar="REPO", help="a git repository")
+    parser.add_argument(
+        "--functions",
+        action="store_true",
+        help="also read which functions each commit changes, which `--function` otherwise reads of "
+        "the commits of its range only; takes a millisecond a commit",
+    )
     parser.add_argument("--json", action="store_true", help="print uplift-backport-index/1 JSON")
     parser.set_defaults(run=run_index)
 
@@ -106,6 +112,9 @@ def add_selection(parser: argparse.ArgumentParser, *bug: str) -> None:
     parser.add_argument("--grep", default="", metavar="TEXT", help="messages that contain TEXT")
     parser.add_argument("--path", default="", metavar="P", help="commits that touch P")
     parser.add_argument(
+        "--function", default="", metavar="NAME", help="commits that change a function called NAME"
+    )
+    parser.add_argument(
         *bug,
         "--of-bug",
         action="append",
@@ -150,6 +159,7 @@ def run_index(args: argparse.Namespace) -> int:
     from uplift.report.backport import INDEX_SCHEMA
 
     with opened(args.repo) as (workspace, index):
+        functions = _read_functions(index) if args.functions else None
         found = {
             "schema": INDEX_SCHEMA,
             "repositories": [
@@ -163,17 +173,27 @@ def run_index(args: argparse.Namespace) -> int:
             ],
             "new": index.new,
             "missing": len(index.missing()),
+            "functions": functions,
             "index": str(workspace.directory / "index.sqlite"),
         }
     if args.json:
         output.print_json(found)
         return 0
     print(f"{found['new']} new commits; index {found['index']}")
+    if functions is not None:
+        left = f", {functions['unread']} could not be" if functions["unread"] else ""
+        print(f"  functions of {functions['read']} commits were read{left}")
     for repository in workspace.repositories:
         if repository.shallow or repository.partial:
             kind = "shallow: its history is cut off" if repository.shallow else "a partial clone"
             print(f"  {repository.directory} is {kind}: some answers are undetermined")
     return 0
+
+
+def _read_functions(index: Index) -> dict[str, int]:
+    with _progress("reading functions") as progress:
+        read = index.read_functions(progress=progress)
+    return {"read": read, "unread": index.unread_functions()}
 
 
 def run_status(args: argparse.Namespace) -> int:
@@ -238,6 +258,7 @@ def selected(args: argparse.Namespace, workspace: Workspace, index: Index) -> Se
         args.path,
         args.upstream or "",
         tuple(args.of_bug),
+        args.function,
     )
     features = []
     if args.feature:
@@ -264,7 +285,7 @@ def opened(repositories: Sequence[Path] | None) -> Iterator[tuple[Workspace, Ind
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress(what: str = "reading commits") -> Iterator[Any]:
     """Give what the index build calls; shown on a terminal only."""
     if not sys.stderr.isatty():
         yield None
@@ -276,7 +297,7 @@ def _progress() -> Iterator[Any]:
         nonlocal shown
         shown = True
         of = f" of {total}" if total else ""  # git does not say how many are new
-        print(f"\rreading commits: {done}{of}", end="", file=sys.stderr, flush=True)
+        print(f"\r{what}: {done}{of}", end="", file=sys.stderr, flush=True)
 
     try:
         yield show

@@ -214,9 +214,11 @@ class Workspace:
         stores = "".join(_alternate(repository.objects) for repository in self.repositories)
         (self.directory / "objects" / "info").mkdir(exist_ok=True)
         _replace(self.directory / "objects" / "info" / "alternates", stores.encode())
-        _replace(self.directory / "shallow", _cut_commits(self.repositories))
-        if not (self.directory / "shallow").stat().st_size:
-            (self.directory / "shallow").unlink()
+        cut = _cut_commits(self.repositories)
+        if cut:
+            _replace(self.directory / "shallow", cut)
+        else:
+            (self.directory / "shallow").unlink(missing_ok=True)
         self._copy_refs()
 
     def _copy_refs(self) -> None:
