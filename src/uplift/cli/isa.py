@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uplift.cli import isa_archive, isa_query, output
+from uplift.cli.once import Once
 from uplift.cli.targets import add_overlay_option, catalog_of_user
 from uplift.cli.worker_pool import workers
 from uplift.errors import FOUND, USAGE, UpliftError
@@ -66,6 +67,7 @@ def _add_audit(actions: Any) -> None:
     parser.add_argument("--baseline", metavar="LEVEL", help=f"name violations of it: {_LEVELS}")
     parser.add_argument(
         "--chip",
+        action=Once,
         help="say which of this chip's features a file uses, leaves unused, or misses; named as "
         "for `uplift chip show`",
     )
@@ -299,6 +301,12 @@ def _answers(
     from uplift.isa.many import audit_all
 
     every = list(found)
+    if not every:
+        raise UpliftError(
+            "there is nothing to audit",
+            "no program, library, kernel, module or package was found in what is named",
+            "name a file, or a directory that holds some",
+        )
     files = [one for one in every if isinstance(one, Wanted)]
     yield from (one for one in every if not isinstance(one, Wanted))
     with workers(jobs, len(files)) as executor:

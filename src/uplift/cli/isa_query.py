@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from uplift.cli import output
+from uplift.cli.once import Once
 from uplift.cli.targets import add_overlay_option
 from uplift.errors import UpliftError
 
@@ -36,7 +37,7 @@ def add_to(actions: Any) -> None:
     add("--sql", default="", metavar="SELECT", help="a query of your own")
     add("--set", default="", help="an instruction set: avx2, sve, zbb, …")
     add("--baseline", default="", metavar="LEVEL", help="default: each architecture's lowest")
-    add("--chip", default="", help="named as for `uplift chip show`")
+    add("--chip", action=Once, default="", help="named as for `uplift chip show`")
     add("--profile", type=Path, metavar="FILE",
         help="what `perf report --stdio --sort dso` printed")  # fmt: skip
     add("--limit", type=int, default=50, metavar="N", help="rows at most (50)")

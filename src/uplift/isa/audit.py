@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -81,8 +82,11 @@ def mapped(path: Path) -> Iterator[Buffer]:
     :raises UpliftError: it cannot be read, or is larger than :data:`MAX_FILE`.
     """
     try:
+        status = path.stat()  # before it is opened: a FIFO without a writer would never be
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is no regular file")
         with path.open("rb") as stream:
-            size = path.stat().st_size
+            size = status.st_size
             if size > MAX_FILE:
                 raise OSError(f"it has {size} bytes, more than {MAX_FILE}")
             data = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) if size else b""

@@ -81,6 +81,8 @@ def wanted(paths: Iterable[str]) -> Iterator[Wanted | Skipped]:
             raise _not_there(path, error) from None
         if stat.S_ISDIR(status.st_mode):
             yield from _in_directory(path, seen)
+        elif not stat.S_ISREG(status.st_mode):
+            raise _not_there(path, ValueError("it is no regular file"))
         elif (status.st_dev, status.st_ino) not in seen:
             seen.add((status.st_dev, status.st_ino))
             yield Wanted(path)
