@@ -278,6 +278,24 @@ remedy = {{ kind = "kernel", do = "boot a newer one" }}
     ]
 
 
+def test_a_fix_tells_the_remedies_even_where_no_backport_can_be_planned(
+    made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = made
+    assert main(["fix", "x86/amx-tile", MILAN, "--repo", str(path)]) == 2
+    printed = capsys.readouterr()
+    assert "x86/amx-tile" in printed.out
+    assert "not in this repository" in printed.err
+
+
+def test_a_name_that_nothing_has_is_told_in_plain_words(
+    made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, _ = made
+    assert backport("status", "--repo", path, "--branch", "nowhere", "main") == 2
+    assert "no branch, tag or commit of the repository has this name" in capsys.readouterr().err
+
+
 def test_watch_tells_a_fix_and_fails_a_check(
     made: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

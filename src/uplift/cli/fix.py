@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from uplift.resolve.plan import plan
 
     planned = plan(resolve_feature(args)[0])
+    if not args.json:  # the remedies are told even where no backport can be planned
+        print_plan(planned, output.console())
     backport = _backport(args, planned.resolution.feature) if args.repo else None
     if args.json:
         document = plan_to_json(planned)
@@ -51,9 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
             document["backport"] = backport_to_json(backport[0], backport[1].notes)
         output.print_json(document)
-        return 0
-    print_plan(planned, output.console())
-    if backport is not None:
+    elif backport is not None:
         from uplift.report.backport import print_plan as print_backport
 
         print_backport(backport[0], output.console(), backport[1].notes)

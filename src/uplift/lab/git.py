@@ -301,7 +301,7 @@ class Workspace:
             shown = process.printable(name)
             raise RepositoryError(
                 f"no commit is called {shown}",
-                (answer.complaint if answer else "") or "it is no name git allows",
+                _why_unresolved(answer),
                 "give a branch, a tag or a full sha of this repository",
             )
         return answer.stdout.decode().strip()
@@ -448,6 +448,15 @@ def _head_of(repository: Repository) -> bytes:
         return b"ref: " + named.stdout
     at = _run(["rev-parse", "--verify", "--quiet", "HEAD"], cwd=repository.directory, extra=extra)
     return at.stdout if at.ok else b"ref: refs/heads/none\n"
+
+
+def _why_unresolved(answer: process.Result | None) -> str:
+    """Say why git found no commit; of a name that nothing has it says only what it needed."""
+    if answer is None:
+        return "it is no name git allows"
+    if not answer.complaint or "Needed a single revision" in answer.complaint:
+        return "no branch, tag or commit of the repository has this name"
+    return answer.complaint
 
 
 def _further(name: str, repository: Repository) -> str:
